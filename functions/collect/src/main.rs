@@ -1,0 +1,3 @@
+//! Wiring of the collect function.
+
+fn main() {}

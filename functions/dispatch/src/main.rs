@@ -1,0 +1,3 @@
+//! Wiring of the dispatch function.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Wiring of the plan function.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Wiring of the poll function.
+
+fn main() {}

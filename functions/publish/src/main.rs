@@ -1,0 +1,3 @@
+//! Wiring of the publish function.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Wiring of the settle function.
+
+fn main() {}

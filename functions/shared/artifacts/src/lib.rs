@@ -1,0 +1,1 @@
+//! Artifacts and assets: archives, hashing, S3.

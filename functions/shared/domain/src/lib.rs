@@ -1,0 +1,1 @@
+//! The decisions: plan, matching, states, names, sums. No I/O..

@@ -1,0 +1,1 @@
+//! Configuration, clients, tracing, error to Lambda error type.

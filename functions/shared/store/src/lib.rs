@@ -1,0 +1,1 @@
+//! The build_runs table: releases, builds, claims, locks.

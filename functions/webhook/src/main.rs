@@ -1,0 +1,3 @@
+//! Wiring of the webhook function.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Docker-free local cloud: start, deploy, reset.

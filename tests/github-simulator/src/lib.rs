@@ -1,0 +1,1 @@
+//! A faithful, fault-injecting GitHub.

@@ -1,0 +1,1 @@
+//! Scenarios on the local cloud and the simulator.
