@@ -1,1 +1,19 @@
-//! The decisions: plan, matching, states, names, sums. No I/O..
+//! The decisions of a release: what is built in which order, who may act, which
+//! run belongs to which build, when to try again, what a release says of itself.
+//!
+//! Nothing here does I/O: clocks, ids and what was read are passed in, so every
+//! rule can be tested, and explored, as a value.
+
+pub mod build;
+pub mod dispatch;
+pub mod graph;
+pub mod lease;
+pub mod lock;
+pub mod manifest;
+pub mod matching;
+pub mod names;
+pub mod notes;
+pub mod release;
+pub mod run;
+pub mod sums;
+pub mod times;

@@ -1,0 +1,92 @@
+//! Who owns a release. One execution at a time; each owner raises the generation,
+//! and every write is conditioned on it.
+
+use crate::release::{Release, ReleaseStatus};
+
+/// What Plan may do about the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseDecision {
+    /// Take it with this generation.
+    Take {
+        /// The new owner's generation.
+        generation: u64,
+    },
+    /// Somebody holds it: ask Step Functions whether that execution still runs.
+    AskAbout {
+        /// The holder's execution ARN.
+        holder: String,
+    },
+    /// The holder runs: step aside.
+    Held {
+        /// The holder's execution ARN.
+        holder: String,
+    },
+    /// The release is published or drafted: nothing to do.
+    Done,
+}
+
+/// Decides over the stored release for `execution`. `holder_runs` is what
+/// DescribeExecution said of the stored holder, `None` before it was asked.
+pub fn decide(release: Option<&Release>, execution: &str, holder_runs: Option<bool>) -> LeaseDecision {
+    let Some(release) = release else {
+        return LeaseDecision::Take { generation: 1 };
+    };
+    if matches!(release.status, ReleaseStatus::Published | ReleaseStatus::Drafted) {
+        return LeaseDecision::Done;
+    }
+    let take = LeaseDecision::Take { generation: release.generation + 1 };
+    match (&release.lease, holder_runs) {
+        (None, _) => take,
+        (Some(holder), _) if holder == execution => take,
+        (Some(_), Some(false)) => take,
+        (Some(holder), Some(true)) => LeaseDecision::Held { holder: holder.clone() },
+        (Some(holder), None) => LeaseDecision::AskAbout { holder: holder.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::ReleaseKey;
+
+    fn release(status: ReleaseStatus, lease: Option<&str>) -> Release {
+        Release {
+            key: ReleaseKey::new("o/r/v1.0.0").unwrap(),
+            status,
+            generation: 4,
+            lease: lease.map(str::to_owned),
+            prerelease: false,
+            manifest_ref: None,
+            manifest_commit: None,
+            github_release_id: None,
+            html_url: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            completed_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn every_owner_raises_the_generation() {
+        assert_eq!(decide(None, "me", None), LeaseDecision::Take { generation: 1 });
+        let mine = release(ReleaseStatus::Building, Some("me"));
+        assert_eq!(decide(Some(&mine), "me", None), LeaseDecision::Take { generation: 5 });
+        let free = release(ReleaseStatus::Failed, None);
+        assert_eq!(decide(Some(&free), "me", None), LeaseDecision::Take { generation: 5 });
+    }
+
+    #[test]
+    fn a_holder_is_asked_about_before_it_is_replaced() {
+        let held = release(ReleaseStatus::Building, Some("other"));
+        let holder = || "other".to_owned();
+        assert_eq!(decide(Some(&held), "me", None), LeaseDecision::AskAbout { holder: holder() });
+        assert_eq!(decide(Some(&held), "me", Some(true)), LeaseDecision::Held { holder: holder() });
+        assert_eq!(decide(Some(&held), "me", Some(false)), LeaseDecision::Take { generation: 5 });
+    }
+
+    #[test]
+    fn a_published_release_is_done() {
+        assert_eq!(decide(Some(&release(ReleaseStatus::Published, None)), "me", None), LeaseDecision::Done);
+    }
+}

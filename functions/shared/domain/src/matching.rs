@@ -1,0 +1,105 @@
+//! Which run belongs to a dispatch. Runs are listed unfiltered and filtered here;
+//! a nonce decides at once, one candidate is ours, two are an error.
+
+use jiff::Timestamp;
+
+use crate::build::{Build, MatchedBy};
+
+/// What our nonces begin with, so that a run of another dispatch is told apart.
+pub const NONCE_PREFIX: &str = "bc-";
+
+/// What is known of a listed run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The run's id.
+    pub id: u64,
+    /// Its workflow's path.
+    pub path: String,
+    /// Its event.
+    pub event: String,
+    /// The commit it builds.
+    pub head_sha: String,
+    /// When GitHub created it.
+    pub created_at: Timestamp,
+    /// Who started it.
+    pub actor: Option<String>,
+    /// Its title: `run-name` where the workflow sets one.
+    pub display_title: String,
+    /// Its attempt.
+    pub run_attempt: u32,
+}
+
+/// What a list of runs says about a dispatch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// None of them is ours.
+    None,
+    /// This one is.
+    Run {
+        /// The run's id.
+        id: u64,
+        /// Its attempt.
+        run_attempt: u32,
+        /// What proves it.
+        by: MatchedBy,
+    },
+    /// These could be, and nothing decides.
+    Ambiguous(Vec<u64>),
+}
+
+/// The candidates that could be the run of `build`'s present attempt; one with
+/// its nonce, if there is one, alone.
+pub fn candidates(build: &Build, runs: &[Candidate], login: &str) -> Vec<Candidate> {
+    let possible = runs.iter().filter(|run| could_be(build, run, login));
+    let nonce = build.nonce.as_deref().unwrap_or_default();
+    let (proven, open): (Vec<_>, Vec<_>) =
+        possible.cloned().partition(|run| title_nonce(&run.display_title) == Some(nonce));
+    if proven.is_empty() {
+        open.into_iter().filter(|run| title_nonce(&run.display_title).is_none()).collect()
+    } else {
+        proven
+    }
+}
+
+/// Decides over candidates that no other build has claimed.
+pub fn decide(build: &Build, unclaimed: &[Candidate]) -> Match {
+    match unclaimed {
+        [] => Match::None,
+        [run] => {
+            let proven = title_nonce(&run.display_title).is_some_and(|n| build.nonce.as_deref() == Some(n));
+            let by = if proven { MatchedBy::Nonce } else { MatchedBy::OnlyCandidate };
+            Match::Run { id: run.id, run_attempt: run.run_attempt, by }
+        }
+        several => Match::Ambiguous(several.iter().map(|run| run.id).collect()),
+    }
+}
+
+/// Runs of attempts that were given up because their run did not appear.
+pub fn late<'a>(build: &Build, runs: &'a [Candidate]) -> Vec<&'a Candidate> {
+    runs.iter()
+        .filter(|run| title_nonce(&run.display_title).is_some_and(|n| build.abandoned.iter().any(|a| a == n)))
+        .collect()
+}
+
+fn could_be(build: &Build, run: &Candidate, login: &str) -> bool {
+    // A path may carry the ref behind an @.
+    let path = run.path.split('@').next().unwrap_or_default();
+    path == build.workflow_path
+        && run.event == build.spec.trigger.event()
+        && run.head_sha == build.pin
+        && build.baseline.is_some_and(|baseline| run.created_at >= baseline)
+        && run.actor.as_deref() == Some(login)
+}
+
+/// The nonce in a run's title: `… [bc-0123456789abcdef]`.
+fn title_nonce(title: &str) -> Option<&str> {
+    title.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(inside, _)| inside).find(|inside| {
+        inside
+            .strip_prefix(NONCE_PREFIX)
+            .is_some_and(|hex| hex.len() == 16 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+    })
+}
+
+#[cfg(test)]
+#[path = "matching_tests.rs"]
+mod tests;

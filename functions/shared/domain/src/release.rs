@@ -1,0 +1,104 @@
+//! A release and what it may become.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{ReleaseKey, Sha256};
+
+/// Status of a release, as stored and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseStatus {
+    /// An execution has the lease and plans.
+    Planning,
+    /// Builds are on their way.
+    Building,
+    /// Every build is complete; the draft is being filled.
+    Publishing,
+    /// Seen by everybody.
+    Published,
+    /// A whole, verified draft, as asked for.
+    Drafted,
+    /// Ended without a release.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+impl ReleaseStatus {
+    /// Whether a new execution may take it up again.
+    pub fn may_start_again(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether it is finished for good.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Published | Self::Drafted)
+    }
+
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planning => "planning",
+            Self::Building => "building",
+            Self::Publishing => "publishing",
+            Self::Published => "published",
+            Self::Drafted => "drafted",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The `release` item of a release's partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The partition.
+    pub key: ReleaseKey,
+    /// Where it stands.
+    pub status: ReleaseStatus,
+    /// Grows by one with each owner.
+    pub generation: u64,
+    /// The execution that owns it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Published as a prerelease.
+    pub prerelease: bool,
+    /// The ref that the manifest was read at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_ref: Option<String>,
+    /// The commit of that ref.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_commit: Option<String>,
+    /// The draft, from the moment it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_release_id: Option<u64>,
+    /// Its page, once published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html_url: Option<String>,
+    /// First seen.
+    pub created_at: Timestamp,
+    /// Taken up by its present owner.
+    pub started_at: Timestamp,
+    /// Published, drafted, failed or cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed, one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where a build's verified files are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// The run that built them.
+    pub workflow_run_id: u64,
+    /// Its attempt.
+    pub run_attempt: u32,
+    /// S3 key of the asset list.
+    pub key: String,
+    /// SHA-256 of the asset list's bytes.
+    pub sha256: Sha256,
+    /// How many assets it lists.
+    pub count: u64,
+}

@@ -1,0 +1,120 @@
+//! What a run's state means for its build, and whether a failed attempt is repeated.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::build::{Build, BuildStatus};
+use crate::times::Speed;
+
+/// What Poll saw of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// GitHub's status.
+    pub status: String,
+    /// GitHub's conclusion.
+    pub conclusion: Option<String>,
+    /// The attempt that these belong to.
+    pub run_attempt: u32,
+    /// The commit it builds.
+    pub head_sha: String,
+    /// When this attempt was started; a re-run sets it anew.
+    pub run_started_at: Option<Timestamp>,
+}
+
+/// What a run's state means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Not the attempt that is awaited, or a value that we do not know: look again.
+    Unknown,
+    /// Waits for a runner.
+    Queued,
+    /// Runs.
+    InProgress,
+    /// Succeeded.
+    Green,
+    /// Failed in a way that another attempt may mend.
+    Failed(String),
+    /// Cancelled: by its concurrency group if it has no jobs, else by a person.
+    Cancelled,
+    /// Ended in a way that another attempt does not mend.
+    Ended(BuildStatus, String),
+}
+
+/// Reads a run for `build`.
+pub fn progress(build: &Build, seen: &Seen) -> Progress {
+    if seen.head_sha != build.pin {
+        let error = format!("the run builds commit {}, but the build is pinned at {}", seen.head_sha, build.pin);
+        return Progress::Ended(BuildStatus::Failure, error);
+    }
+    if build.run_attempt.is_some_and(|awaited| seen.run_attempt < awaited) {
+        return Progress::Unknown;
+    }
+    match (seen.status.as_str(), seen.conclusion.as_deref()) {
+        ("queued" | "requested" | "pending" | "waiting", _) => Progress::Queued,
+        ("in_progress", _) => Progress::InProgress,
+        ("completed", Some("success")) => Progress::Green,
+        ("completed", Some(conclusion @ ("failure" | "timed_out"))) => {
+            Progress::Failed(format!("the run ended as {conclusion}"))
+        }
+        ("completed", Some("cancelled")) => Progress::Cancelled,
+        ("completed", Some(conclusion @ ("startup_failure" | "action_required" | "neutral" | "skipped" | "stale"))) => {
+            Progress::Ended(BuildStatus::Failure, format!("the run ended as {conclusion}"))
+        }
+        _ => Progress::Unknown,
+    }
+}
+
+/// Which of the manifest's limits a run has passed, as a sentence.
+pub fn overdue(build: &Build, running_since: Option<Timestamp>, speed: Speed, now: Timestamp) -> Option<String> {
+    let minutes = |n: u32| speed.real(Duration::from_secs(u64::from(n) * 60));
+    match (running_since, build.dispatched_at) {
+        (Some(since), _) if now > since + minutes(build.spec.timeout_minutes) => {
+            Some(format!("the run was in progress for more than timeout_minutes = {}", build.spec.timeout_minutes))
+        }
+        (None, Some(since)) if now > since + minutes(build.spec.queue_timeout_minutes) => {
+            Some(format!("the run was queued for more than queue_timeout_minutes = {}", build.spec.queue_timeout_minutes))
+        }
+        _ => None,
+    }
+}
+
+/// After a failed attempt: another one, or the end.
+pub fn after_failure(build: &Build, error: String, wait: Duration, now: Timestamp) -> Build {
+    if build.retry_count >= build.spec.max_retries {
+        let tries = build.retry_count + 1;
+        let error = if tries > 1 { format!("{error}, in {tries} attempts") } else { error };
+        return build.ended(BuildStatus::Failure, error, now);
+    }
+    let mut next = build.clone();
+    next.status = BuildStatus::Retrying;
+    next.retry_count += 1;
+    next.retry_at = Some(now + wait);
+    next.error = None;
+    next
+}
+
+/// Which of the three waits follows a look at a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextWait {
+    /// The run is not there yet, or queued.
+    Soon,
+    /// It runs, and no webhook has come.
+    Normal,
+    /// It runs, and webhooks come: they will tell.
+    Long,
+}
+
+/// The wait for a build as it now stands.
+pub fn next_wait(build: &Build) -> NextWait {
+    match (build.status, build.woken) {
+        (BuildStatus::InProgress, true) => NextWait::Long,
+        (BuildStatus::InProgress, false) => NextWait::Normal,
+        (BuildStatus::Queued, true) => NextWait::Normal,
+        _ => NextWait::Soon,
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
