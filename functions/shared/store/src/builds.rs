@@ -1,0 +1,236 @@
+//! Builds: reading them, and changing one under the condition of what was read.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update as TransactUpdate};
+use backon::{ExponentialBuilder, Retryable as _};
+use commons_domain::build::Build;
+use commons_domain::names::ReleaseKey;
+use jiff::Timestamp;
+
+use crate::item::{Item, Update, from_item, key, number, text, to_item};
+use crate::{Store, StoreError};
+
+pub(crate) fn sort_key(component: &str) -> String {
+    format!("build#{component}")
+}
+
+/// An append-only audit event.
+pub(crate) struct Event<'a> {
+    pub release: &'a ReleaseKey,
+    pub about: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub generation: u64,
+    pub reason: &'a str,
+}
+
+impl Store {
+    /// A build, read consistently.
+    pub async fn build(&self, release: &ReleaseKey, component: &str) -> Result<Option<Build>, StoreError> {
+        let what = format!("build {component} of {release}");
+        match self.read(release.as_str(), &sort_key(component)).await? {
+            Some(item) => Ok(Some(from_item(&what, item)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A build that this generation may write.
+    pub async fn own_build(&self, release: &ReleaseKey, component: &str, generation: u64) -> Result<Build, StoreError> {
+        let build = self
+            .build(release, component)
+            .await?
+            .ok_or_else(|| StoreError::Missing { what: format!("build {component} of {release}") })?;
+        if build.generation == generation {
+            Ok(build)
+        } else {
+            Err(StoreError::LeaseLost { release: release.clone(), held: generation, stored: build.generation })
+        }
+    }
+
+    /// Every build of a release, by component name, read consistently.
+    pub async fn builds(&self, release: &ReleaseKey) -> Result<Vec<Build>, StoreError> {
+        let mut pages = self
+            .dynamo
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", text(release.as_str()))
+            .expression_attribute_values(":prefix", text("build#"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut builds = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| StoreError::of("Query", &error))?;
+            builds.push(from_item(&format!("a build of {release}"), item)?);
+        }
+        Ok(builds)
+    }
+
+    /// Writes a build that is not there yet.
+    pub async fn create_build(&self, build: &Build, reason: &str) -> Result<(), StoreError> {
+        let mut item = to_item(build)?;
+        item.extend(key(build.release.as_str(), &sort_key(&build.component)));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(|error| StoreError::Malformed { what: "a build".into(), why: error.to_string() })?;
+        let event = Event {
+            release: &build.release,
+            about: &build.component,
+            from: "",
+            to: build.status.as_str(),
+            generation: build.generation,
+            reason,
+        };
+        let written = self.transact(TransactWriteItem::builder().put(put).build(), &event).await?;
+        if written { Ok(()) } else { Err(self.why_not_written(build).await) }
+    }
+
+    /// Turns the build that was read into `after`, if it is still as it was read:
+    /// same status, attempt and generation.
+    pub async fn change_build(&self, before: &Build, after: &Build, reason: &str) -> Result<(), StoreError> {
+        let update = Update::between(&to_item(before)?, &to_item(after)?)
+            .name("#status", "status")
+            .value(":status", text(before.status.as_str()))
+            .value(":attempt", number(u64::from(before.attempt)))
+            .value(":generation", number(before.generation));
+        let item = self.transact_update(
+            key(before.release.as_str(), &sort_key(&before.component)),
+            update,
+            "#status = :status AND attempt = :attempt AND generation = :generation",
+        )?;
+        let event = Event {
+            release: &before.release,
+            about: &before.component,
+            from: before.status.as_str(),
+            to: after.status.as_str(),
+            generation: after.generation,
+            reason,
+        };
+        if self.transact(item, &event).await? { Ok(()) } else { Err(self.why_not_written(before).await) }
+    }
+
+    /// Takes `green` out of what `component` waits for, and returns the dependent
+    /// as it now stands. Repeating it changes nothing.
+    pub async fn stop_waiting_on(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+        green: &str,
+        generation: u64,
+    ) -> Result<Build, StoreError> {
+        let what = format!("build {component} of {release}");
+        let answer = self
+            .dynamo
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(release.as_str(), &sort_key(component))))
+            .update_expression("DELETE waiting_on :green ADD seq :one")
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(":green", AttributeValue::Ss(vec![green.to_owned()]))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":generation", number(generation))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => from_item(&what, answer.attributes.unwrap_or_default()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                let stored = self.build(release, component).await?.map_or(0, |build| build.generation);
+                Err(StoreError::LeaseLost { release: release.clone(), held: generation, stored })
+            }
+            Err(error) => Err(StoreError::of("UpdateItem", &error)),
+        }
+    }
+
+    async fn why_not_written(&self, before: &Build) -> StoreError {
+        match self.build(&before.release, &before.component).await {
+            Ok(Some(stored)) if stored.generation != before.generation => StoreError::LeaseLost {
+                release: before.release.clone(),
+                held: before.generation,
+                stored: stored.generation,
+            },
+            Ok(_) => StoreError::Stale { what: format!("build {} of {}", before.component, before.release) },
+            Err(error) => error,
+        }
+    }
+
+    pub(crate) async fn read(&self, pk: &str, sk: &str) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .dynamo
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(pk, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::of("GetItem", &error))?;
+        Ok(answer.item)
+    }
+
+    pub(crate) fn transact_update(
+        &self,
+        key: Item,
+        update: Update,
+        condition: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let update = TransactUpdate::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .update_expression(update.expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .build()
+            .map_err(|error| StoreError::Malformed { what: "an update".into(), why: error.to_string() })?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Writes an item and its event, both or neither; false when the item's
+    /// condition failed. A conflict with another writer is tried again: nothing
+    /// was written.
+    pub(crate) async fn transact(&self, item: TransactWriteItem, event: &Event<'_>) -> Result<bool, StoreError> {
+        let at = Timestamp::now();
+        let mut record = key(event.release.as_str(), &format!("event#{at:.9}#{}", event.about));
+        for (name, value) in
+            [("what", event.about), ("from", event.from), ("to", event.to), ("reason", event.reason)]
+        {
+            record.insert(name.to_owned(), text(value));
+        }
+        record.insert("generation".to_owned(), number(event.generation));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(record))
+            .build()
+            .map_err(|error| StoreError::Malformed { what: "an event".into(), why: error.to_string() })?;
+        let event = TransactWriteItem::builder().put(put).build();
+        let write = || async {
+            self.dynamo.transact_write_items().transact_items(item.clone()).transact_items(event.clone()).send().await
+        };
+        let reasons = |error: &aws_sdk_dynamodb::error::SdkError<
+            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
+        >| {
+            use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as E;
+            match error.as_service_error() {
+                Some(E::TransactionCanceledException(cancelled)) => cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .filter_map(|reason| reason.code().map(str::to_owned))
+                    .collect(),
+                _ => Vec::new(),
+            }
+        };
+        let answer = write
+            .retry(ExponentialBuilder::default().with_min_delay(std::time::Duration::from_millis(20)).with_jitter())
+            .when(|error| reasons(error).iter().any(|code| code == "TransactionConflict"))
+            .await;
+        match answer {
+            Ok(_) => Ok(true),
+            Err(error) if reasons(&error).iter().any(|code| code == "ConditionalCheckFailed") => Ok(false),
+            Err(error) => Err(StoreError::of("TransactWriteItems", &error)),
+        }
+    }
+}

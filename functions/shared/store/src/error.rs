@@ -1,0 +1,62 @@
+//! What a write or a read may come back with.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use commons_domain::names::ReleaseKey;
+
+/// Why the table did not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The release has another owner.
+    #[error("{release} has another owner: generation {held} was ours, {stored} is stored")]
+    LeaseLost {
+        /// The release.
+        release: ReleaseKey,
+        /// The generation that was held.
+        held: u64,
+        /// The generation that is stored.
+        stored: u64,
+    },
+    /// The item moved on between the read and the write: read it again.
+    #[error("{what} changed while it was being written")]
+    Stale {
+        /// Which item.
+        what: String,
+    },
+    /// There is no such item.
+    #[error("{what} is not in the table")]
+    Missing {
+        /// Which item.
+        what: String,
+    },
+    /// An item that cannot be read as what it should be.
+    #[error("{what} cannot be read: {why}")]
+    Malformed {
+        /// Which item.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// AWS could not be asked, or refused to answer now.
+    #[error("{action} failed: {code}: {message}")]
+    Unavailable {
+        /// Which call.
+        action: &'static str,
+        /// AWS's error code.
+        code: String,
+        /// AWS's message.
+        message: String,
+    },
+}
+
+impl StoreError {
+    /// From an SDK's error, kept as its code and message.
+    pub(crate) fn of<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error,
+        R: std::fmt::Debug,
+    {
+        let code = error.code().unwrap_or("no answer").to_owned();
+        let message = error.message().map_or_else(|| error.to_string(), str::to_owned);
+        Self::Unavailable { action, code, message }
+    }
+}

@@ -1,0 +1,126 @@
+//! Claims of runs, and the dispatch locks of repositories.
+
+use commons_domain::lock::Lock;
+use commons_domain::names::{ReleaseKey, RepoName};
+use serde::{Deserialize, Serialize};
+
+use crate::item::{from_item, key, text, to_item};
+use crate::{Store, StoreError};
+
+/// The record that a run belongs to one build, forever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The build's release.
+    pub release: ReleaseKey,
+    /// The build's component.
+    pub component: String,
+    /// The attempt that it was dispatched for.
+    pub nonce: String,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is ours, now or since before.
+    Ours,
+    /// Another build, or another attempt, has it.
+    By(Claim),
+}
+
+fn claim_key(repository: &RepoName, run: u64) -> String {
+    format!("run#{repository}/{run}")
+}
+
+fn lock_key(repository: &RepoName) -> String {
+    format!("lock#{repository}")
+}
+
+impl Store {
+    /// Who has claimed a run.
+    pub async fn claim_of(&self, repository: &RepoName, run: u64) -> Result<Option<Claim>, StoreError> {
+        match self.read(&claim_key(repository, run), "claim").await? {
+            Some(item) => Ok(Some(from_item(&format!("the claim of run {run}"), item)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Claims a run. Repeating it with the same claim changes nothing.
+    pub async fn claim(&self, repository: &RepoName, run: u64, claim: &Claim) -> Result<Claimed, StoreError> {
+        let mut item = to_item(claim)?;
+        item.extend(key(&claim_key(repository, run), "claim"));
+        let put = self
+            .dynamo
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(Claimed::Ours),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                match self.claim_of(repository, run).await? {
+                    Some(stored) if stored == *claim => Ok(Claimed::Ours),
+                    Some(stored) => Ok(Claimed::By(stored)),
+                    None => Err(StoreError::Stale { what: format!("the claim of run {run}") }),
+                }
+            }
+            Err(error) => Err(StoreError::of("PutItem", &error)),
+        }
+    }
+
+    /// The dispatch lock of a repository.
+    pub async fn lock(&self, repository: &RepoName) -> Result<Option<Lock>, StoreError> {
+        match self.read(&lock_key(repository), "dispatch").await? {
+            Some(item) => Ok(Some(from_item(&format!("the lock of {repository}"), item)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes the lock, if it is still as it was read; false when it is not.
+    pub async fn take_lock(&self, repository: &RepoName, before: Option<&Lock>, lock: &Lock) -> Result<bool, StoreError> {
+        let mut item = to_item(lock)?;
+        item.extend(key(&lock_key(repository), "dispatch"));
+        let put = self.dynamo.put_item().table_name(&self.table).set_item(Some(item));
+        let put = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => put
+                .condition_expression("nonce = :nonce AND #release = :release")
+                .expression_attribute_names("#release", "release")
+                .expression_attribute_values(":nonce", text(&before.nonce))
+                .expression_attribute_values(":release", text(before.release.as_str())),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) => Err(StoreError::of("PutItem", &error)),
+        }
+    }
+
+    /// Releases the lock if this attempt holds it; else does nothing.
+    pub async fn release_lock(&self, repository: &RepoName, nonce: &str) -> Result<(), StoreError> {
+        let delete = self
+            .dynamo
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(&lock_key(repository), "dispatch")))
+            .condition_expression("nonce = :nonce")
+            .expression_attribute_values(":nonce", text(nonce))
+            .send()
+            .await;
+        match delete {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(StoreError::of("DeleteItem", &error)),
+        }
+    }
+
+    /// Marks the lock orphaned if this attempt holds it: its run may still come.
+    pub async fn orphan_lock(&self, repository: &RepoName, nonce: &str) -> Result<(), StoreError> {
+        let Some(lock) = self.lock(repository).await?.filter(|lock| lock.nonce == nonce) else {
+            return Ok(());
+        };
+        let orphan = Lock { orphaned: true, ..lock.clone() };
+        self.take_lock(repository, Some(&lock), &orphan).await.map(|_| ())
+    }
+}

@@ -1,0 +1,80 @@
+//! The release item: its lease, its generation, its status.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use commons_domain::names::ReleaseKey;
+use commons_domain::release::Release;
+
+use crate::builds::Event;
+use crate::item::{Update, from_item, key, number, text, to_item};
+use crate::{Store, StoreError};
+
+const SORT_KEY: &str = "release";
+
+impl Store {
+    /// The release, read consistently.
+    pub async fn release(&self, key: &ReleaseKey) -> Result<Option<Release>, StoreError> {
+        match self.read(key.as_str(), SORT_KEY).await? {
+            Some(item) => Ok(Some(from_item(&format!("release {key}"), item)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The release, if this generation owns it.
+    pub async fn own_release(&self, key: &ReleaseKey, generation: u64) -> Result<Release, StoreError> {
+        let release =
+            self.release(key).await?.ok_or_else(|| StoreError::Missing { what: format!("release {key}") })?;
+        if release.generation == generation {
+            Ok(release)
+        } else {
+            Err(StoreError::LeaseLost { release: key.clone(), held: generation, stored: release.generation })
+        }
+    }
+
+    /// Writes the release of a first owner.
+    pub async fn create_release(&self, release: &Release, reason: &str) -> Result<(), StoreError> {
+        let mut item = to_item(release)?;
+        item.extend(key(release.key.as_str(), SORT_KEY));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(|error| StoreError::Malformed { what: "a release".into(), why: error.to_string() })?;
+        let written = self
+            .transact(TransactWriteItem::builder().put(put).build(), &event(release, "", release.status.as_str(), reason))
+            .await?;
+        if written { Ok(()) } else { Err(self.why_release_not_written(release).await) }
+    }
+
+    /// Turns the release that was read into `after`, if status and generation are
+    /// still those that were read.
+    pub async fn change_release(&self, before: &Release, after: &Release, reason: &str) -> Result<(), StoreError> {
+        let update = Update::between(&to_item(before)?, &to_item(after)?)
+            .name("#status", "status")
+            .value(":status", text(before.status.as_str()))
+            .value(":generation", number(before.generation));
+        let item = self.transact_update(
+            key(before.key.as_str(), SORT_KEY),
+            update,
+            "#status = :status AND generation = :generation",
+        )?;
+        let event = event(after, before.status.as_str(), after.status.as_str(), reason);
+        if self.transact(item, &event).await? { Ok(()) } else { Err(self.why_release_not_written(before).await) }
+    }
+
+    async fn why_release_not_written(&self, before: &Release) -> StoreError {
+        match self.release(&before.key).await {
+            Ok(Some(stored)) if stored.generation != before.generation => StoreError::LeaseLost {
+                release: before.key.clone(),
+                held: before.generation,
+                stored: stored.generation,
+            },
+            Ok(_) => StoreError::Stale { what: format!("release {}", before.key) },
+            Err(error) => error,
+        }
+    }
+}
+
+fn event<'a>(release: &'a Release, from: &'a str, to: &'a str, reason: &'a str) -> Event<'a> {
+    Event { release: &release.key, about: SORT_KEY, from, to, generation: release.generation, reason }
+}
