@@ -47,12 +47,18 @@ impl BuildStatus {
 
     /// Ended without success.
     pub fn is_failed(self) -> bool {
-        matches!(self, Self::Failure | Self::Cancelled | Self::TimedOut | Self::Blocked)
+        matches!(
+            self,
+            Self::Failure | Self::Cancelled | Self::TimedOut | Self::Blocked
+        )
     }
 
     /// A dispatch may be, or is, on its way.
     pub fn is_on_its_way(self) -> bool {
-        matches!(self, Self::Dispatching | Self::Dispatched | Self::Queued | Self::InProgress)
+        matches!(
+            self,
+            Self::Dispatching | Self::Dispatched | Self::Queued | Self::InProgress
+        )
     }
 
     /// The word that is stored.
@@ -190,7 +196,13 @@ pub struct Planned {
 
 impl Build {
     /// A build nobody has worked on.
-    pub fn new(release: ReleaseKey, planned: Planned, generation: u64, waiting_on: BTreeSet<String>, now: Timestamp) -> Self {
+    pub fn new(
+        release: ReleaseKey,
+        planned: Planned,
+        generation: u64,
+        waiting_on: BTreeSet<String>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             release,
             component: planned.spec.name.clone(),
@@ -229,7 +241,13 @@ impl Build {
     /// What a new generation makes of a build that is there: on its way, green or
     /// complete it is adopted as it is; pending or ended it starts afresh from
     /// what Plan read now. The nonces it has used stay known.
-    pub fn adopted(&self, planned: Planned, generation: u64, waiting_on: BTreeSet<String>, now: Timestamp) -> Self {
+    pub fn adopted(
+        &self,
+        planned: Planned,
+        generation: u64,
+        waiting_on: BTreeSet<String>,
+        now: Timestamp,
+    ) -> Self {
         if self.status == BuildStatus::Pending || self.status.is_failed() {
             let mut fresh = Self::new(self.release.clone(), planned, generation, waiting_on, now);
             fresh.created_at = self.created_at;
@@ -255,8 +273,18 @@ impl Build {
     /// The name of the attempt that is dispatched next: the same however often
     /// this decision is made again, another for each counted attempt and owner.
     pub fn next_nonce(&self) -> String {
-        let text = format!("{}|{}|{}|{}", self.release, self.component, self.generation, self.attempt + 1);
-        format!("{}{}", crate::matching::NONCE_PREFIX, &Sha256::of(text.as_bytes()).as_str()[..16])
+        let text = format!(
+            "{}|{}|{}|{}",
+            self.release,
+            self.component,
+            self.generation,
+            self.attempt + 1
+        );
+        format!(
+            "{}{}",
+            crate::matching::NONCE_PREFIX,
+            &Sha256::of(text.as_bytes()).as_str()[..16]
+        )
     }
 
     /// The intent to dispatch, written before the call.

@@ -35,11 +35,17 @@ pub fn readiness(build: &Build, dependencies: &[Build], now: Timestamp) -> Readi
         status if status.is_on_its_way() => return Readiness::OnItsWay,
         _ => {}
     }
-    if let Some(dead) = dependencies.iter().find(|d| d.status.is_failed() || (d.error.is_some() && !d.status.is_green())) {
+    if let Some(dead) = dependencies
+        .iter()
+        .find(|d| d.status.is_failed() || (d.error.is_some() && !d.status.is_green()))
+    {
         return Readiness::Blocked(blocked_by(dead));
     }
-    let waiting: BTreeSet<String> =
-        dependencies.iter().filter(|d| !d.status.is_green()).map(|d| d.component.clone()).collect();
+    let waiting: BTreeSet<String> = dependencies
+        .iter()
+        .filter(|d| !d.status.is_green())
+        .map(|d| d.component.clone())
+        .collect();
     if !waiting.is_empty() {
         return Readiness::NotReady(waiting);
     }
@@ -52,8 +58,15 @@ pub fn readiness(build: &Build, dependencies: &[Build], now: Timestamp) -> Readi
 /// Why a dependent of `dead` cannot be built.
 pub fn blocked_by(dead: &Build) -> String {
     match dead.status {
-        BuildStatus::Blocked => dead.error.clone().unwrap_or_else(|| format!("blocked by {}", dead.component)),
-        status => format!("blocked by {}, which ended as {}", dead.component, status.as_str()),
+        BuildStatus::Blocked => dead
+            .error
+            .clone()
+            .unwrap_or_else(|| format!("blocked by {}", dead.component)),
+        status => format!(
+            "blocked by {}, which ended as {}",
+            dead.component,
+            status.as_str()
+        ),
     }
 }
 

@@ -32,11 +32,15 @@ impl fmt::Display for Cycle {
 /// Plans `component → what it requires`. Requirements that are no keys are ignored.
 pub fn plan(requires: &BTreeMap<String, Vec<String>>) -> Result<Plan, Cycle> {
     let mut graph = DiGraph::<&str, ()>::with_capacity(requires.len(), requires.len() * 3);
-    let nodes: BTreeMap<&str, NodeIndex> =
-        requires.keys().map(|name| (name.as_str(), graph.add_node(name.as_str()))).collect();
+    let nodes: BTreeMap<&str, NodeIndex> = requires
+        .keys()
+        .map(|name| (name.as_str(), graph.add_node(name.as_str())))
+        .collect();
     for (name, dependencies) in requires {
         for dependency in dependencies {
-            if let (Some(&from), Some(&to)) = (nodes.get(dependency.as_str()), nodes.get(name.as_str())) {
+            if let (Some(&from), Some(&to)) =
+                (nodes.get(dependency.as_str()), nodes.get(name.as_str()))
+            {
                 graph.update_edge(from, to, ());
             }
         }
@@ -58,8 +62,8 @@ pub fn plan(requires: &BTreeMap<String, Vec<String>>) -> Result<Plan, Cycle> {
         for dependency in graph.neighbors_directed(node, petgraph::Incoming) {
             let candidate = depth[dependency.index()] + 1;
             let earlier: Option<NodeIndex> = before[node.index()];
-            let same_but_first_by_name =
-                candidate == depth[node.index()] && earlier.is_some_and(|e| graph[dependency] < graph[e]);
+            let same_but_first_by_name = candidate == depth[node.index()]
+                && earlier.is_some_and(|e| graph[dependency] < graph[e]);
             if candidate > depth[node.index()] || same_but_first_by_name {
                 depth[node.index()] = candidate;
                 before[node.index()] = Some(dependency);
@@ -73,13 +77,21 @@ pub fn plan(requires: &BTreeMap<String, Vec<String>>) -> Result<Plan, Cycle> {
         groups[level].push((*name).to_owned());
     }
     let mut critical_path = Vec::new();
-    let mut at = groups.last().and_then(|group| group.first()).and_then(|name| nodes.get(name.as_str())).copied();
+    let mut at = groups
+        .last()
+        .and_then(|group| group.first())
+        .and_then(|name| nodes.get(name.as_str()))
+        .copied();
     while let Some(node) = at {
         critical_path.push(graph[node].to_owned());
         at = before[node.index()];
     }
     critical_path.reverse();
-    Ok(Plan { order: groups.iter().flatten().cloned().collect(), groups, critical_path })
+    Ok(Plan {
+        order: groups.iter().flatten().cloned().collect(),
+        groups,
+        critical_path,
+    })
 }
 
 /// Walks one circle within a strongly connected component, from its first name.
@@ -93,8 +105,10 @@ fn cycle_path(graph: &DiGraph<&str, ()>, component: &[NodeIndex]) -> Vec<String>
     let mut came_from = BTreeMap::new();
     let mut queue = std::collections::VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
-        let mut next: Vec<NodeIndex> =
-            graph.neighbors_directed(node, petgraph::Incoming).filter(|n| inside.contains(n)).collect();
+        let mut next: Vec<NodeIndex> = graph
+            .neighbors_directed(node, petgraph::Incoming)
+            .filter(|n| inside.contains(n))
+            .collect();
         next.sort_by_key(|&n| graph[n]);
         for neighbour in next {
             if neighbour == start {

@@ -27,20 +27,33 @@ pub enum LeaseDecision {
 
 /// Decides over the stored release for `execution`. `holder_runs` is what
 /// DescribeExecution said of the stored holder, `None` before it was asked.
-pub fn decide(release: Option<&Release>, execution: &str, holder_runs: Option<bool>) -> LeaseDecision {
+pub fn decide(
+    release: Option<&Release>,
+    execution: &str,
+    holder_runs: Option<bool>,
+) -> LeaseDecision {
     let Some(release) = release else {
         return LeaseDecision::Take { generation: 1 };
     };
-    if matches!(release.status, ReleaseStatus::Published | ReleaseStatus::Drafted) {
+    if matches!(
+        release.status,
+        ReleaseStatus::Published | ReleaseStatus::Drafted
+    ) {
         return LeaseDecision::Done;
     }
-    let take = LeaseDecision::Take { generation: release.generation + 1 };
+    let take = LeaseDecision::Take {
+        generation: release.generation + 1,
+    };
     match (&release.lease, holder_runs) {
         (None, _) => take,
         (Some(holder), _) if holder == execution => take,
         (Some(_), Some(false)) => take,
-        (Some(holder), Some(true)) => LeaseDecision::Held { holder: holder.clone() },
-        (Some(holder), None) => LeaseDecision::AskAbout { holder: holder.clone() },
+        (Some(holder), Some(true)) => LeaseDecision::Held {
+            holder: holder.clone(),
+        },
+        (Some(holder), None) => LeaseDecision::AskAbout {
+            holder: holder.clone(),
+        },
     }
 }
 
@@ -69,24 +82,45 @@ mod tests {
 
     #[test]
     fn every_owner_raises_the_generation() {
-        assert_eq!(decide(None, "me", None), LeaseDecision::Take { generation: 1 });
+        assert_eq!(
+            decide(None, "me", None),
+            LeaseDecision::Take { generation: 1 }
+        );
         let mine = release(ReleaseStatus::Building, Some("me"));
-        assert_eq!(decide(Some(&mine), "me", None), LeaseDecision::Take { generation: 5 });
+        assert_eq!(
+            decide(Some(&mine), "me", None),
+            LeaseDecision::Take { generation: 5 }
+        );
         let free = release(ReleaseStatus::Failed, None);
-        assert_eq!(decide(Some(&free), "me", None), LeaseDecision::Take { generation: 5 });
+        assert_eq!(
+            decide(Some(&free), "me", None),
+            LeaseDecision::Take { generation: 5 }
+        );
     }
 
     #[test]
     fn a_holder_is_asked_about_before_it_is_replaced() {
         let held = release(ReleaseStatus::Building, Some("other"));
         let holder = || "other".to_owned();
-        assert_eq!(decide(Some(&held), "me", None), LeaseDecision::AskAbout { holder: holder() });
-        assert_eq!(decide(Some(&held), "me", Some(true)), LeaseDecision::Held { holder: holder() });
-        assert_eq!(decide(Some(&held), "me", Some(false)), LeaseDecision::Take { generation: 5 });
+        assert_eq!(
+            decide(Some(&held), "me", None),
+            LeaseDecision::AskAbout { holder: holder() }
+        );
+        assert_eq!(
+            decide(Some(&held), "me", Some(true)),
+            LeaseDecision::Held { holder: holder() }
+        );
+        assert_eq!(
+            decide(Some(&held), "me", Some(false)),
+            LeaseDecision::Take { generation: 5 }
+        );
     }
 
     #[test]
     fn a_published_release_is_done() {
-        assert_eq!(decide(Some(&release(ReleaseStatus::Published, None)), "me", None), LeaseDecision::Done);
+        assert_eq!(
+            decide(Some(&release(ReleaseStatus::Published, None)), "me", None),
+            LeaseDecision::Done
+        );
     }
 }

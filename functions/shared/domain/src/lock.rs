@@ -44,7 +44,9 @@ pub fn decide(
     match lock {
         None => LockDecision::Take,
         Some(lock) if lock.release == *release && lock.component == component => LockDecision::Take,
-        Some(lock) if lock.orphaned && now > lock.post_deadline + run_appear_timeout => LockDecision::Take,
+        Some(lock) if lock.orphaned && now > lock.post_deadline + run_appear_timeout => {
+            LockDecision::Take
+        }
         Some(_) => LockDecision::Busy,
     }
 }
@@ -68,10 +70,22 @@ mod tests {
         let mine = key("o/r/v2.0.0");
         let later = at + Duration::from_secs(601);
         assert_eq!(decide(None, &mine, "a", wait, at), LockDecision::Take);
-        assert_eq!(decide(Some(&lock), &mine, "a", wait, later), LockDecision::Busy);
-        assert_eq!(decide(Some(&lock), &key("o/r/v1.0.0"), "a", wait, at), LockDecision::Take);
+        assert_eq!(
+            decide(Some(&lock), &mine, "a", wait, later),
+            LockDecision::Busy
+        );
+        assert_eq!(
+            decide(Some(&lock), &key("o/r/v1.0.0"), "a", wait, at),
+            LockDecision::Take
+        );
         lock.orphaned = true;
-        assert_eq!(decide(Some(&lock), &mine, "a", wait, at + wait), LockDecision::Busy);
-        assert_eq!(decide(Some(&lock), &mine, "a", wait, later), LockDecision::Take);
+        assert_eq!(
+            decide(Some(&lock), &mine, "a", wait, at + wait),
+            LockDecision::Busy
+        );
+        assert_eq!(
+            decide(Some(&lock), &mine, "a", wait, later),
+            LockDecision::Take
+        );
     }
 }

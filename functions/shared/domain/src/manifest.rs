@@ -69,7 +69,11 @@ impl Component {
     /// Its repository, in the release repository's owner unless it says otherwise.
     pub fn repository(&self, owner: &str) -> Result<RepoName, crate::names::InvalidName> {
         let name = self.repository.as_deref().unwrap_or(&self.name);
-        if name.contains('/') { RepoName::new(name) } else { RepoName::new(&format!("{owner}/{name}")) }
+        if name.contains('/') {
+            RepoName::new(name)
+        } else {
+            RepoName::new(&format!("{owner}/{name}"))
+        }
     }
 
     /// Whether anything of its runs is published.
@@ -132,8 +136,13 @@ impl Manifest {
     /// ```
     pub fn parse(text: &str) -> Result<Self, Faults> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            Faults(vec![format!("the manifest is not TOML: line {line}: {}", one_line(error.message()))])
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Faults(vec![format!(
+                "the manifest is not TOML: line {line}: {}",
+                one_line(error.message())
+            )])
         })?;
         let versions = match table.get("versions") {
             Some(toml::Value::Table(versions)) => versions,
@@ -143,7 +152,9 @@ impl Manifest {
         let mut faults = Vec::new();
         let mut components = BTreeMap::new();
         for (name, value) in versions {
-            let is_entry = value.as_table().is_some_and(|t| !t.contains_key("requires") && t.contains_key("dependencies"));
+            let is_entry = value
+                .as_table()
+                .is_some_and(|t| !t.contains_key("requires") && t.contains_key("dependencies"));
             if NO_COMPONENTS.contains(&name.as_str()) || is_entry {
                 continue;
             }
@@ -174,7 +185,11 @@ impl Manifest {
         if let Err(cycle) = graph::plan(&manifest.edges()) {
             faults.push(cycle.to_string());
         }
-        if faults.is_empty() { Ok(manifest) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(manifest)
+        } else {
+            Err(Faults(faults))
+        }
     }
 
     /// The components by name.
@@ -191,7 +206,10 @@ impl Manifest {
         self.components
             .values()
             .map(|component| {
-                let known = component.requires.iter().filter(|name| self.components.contains_key(*name));
+                let known = component
+                    .requires
+                    .iter()
+                    .filter(|name| self.components.contains_key(*name));
                 (component.name.clone(), known.cloned().collect())
             })
             .collect()
@@ -204,12 +222,13 @@ fn one_line(text: &str) -> String {
 
 fn read_entry(name: &str, value: &toml::Value) -> Result<Component, String> {
     if !value.is_table() {
-        return Err(format!("component '{name}' is not a table like {{ version = \"0.1.0\" }}"));
+        return Err(format!(
+            "component '{name}' is not a table like {{ version = \"0.1.0\" }}"
+        ));
     }
-    let entry: Entry = value
-        .clone()
-        .try_into()
-        .map_err(|error: toml::de::Error| format!("component '{name}': {}", one_line(error.message())))?;
+    let entry: Entry = value.clone().try_into().map_err(|error: toml::de::Error| {
+        format!("component '{name}': {}", one_line(error.message()))
+    })?;
     Ok(Component {
         name: name.to_owned(),
         version: entry.version,
@@ -233,7 +252,10 @@ fn check_fields(component: &Component, faults: &mut Vec<String>) {
     let name = &component.name;
     let mut fault = |text: String| faults.push(format!("component '{name}': {text}"));
     if semver::Version::parse(&component.version).is_err() {
-        fault(format!("version '{}' is not semver, as 0.1.0", component.version));
+        fault(format!(
+            "version '{}' is not semver, as 0.1.0",
+            component.version
+        ));
     }
     if let Err(error) = component.repository("owner") {
         fault(format!("repository: {error}"));
@@ -252,14 +274,20 @@ fn check_fields(component: &Component, faults: &mut Vec<String>) {
     if let Some(workflow) = &component.workflow
         && (workflow.contains('/') || !(workflow.ends_with(".yml") || workflow.ends_with(".yaml")))
     {
-        fault(format!("workflow '{workflow}' is not a file name ending in .yml or .yaml"));
+        fault(format!(
+            "workflow '{workflow}' is not a file name ending in .yml or .yaml"
+        ));
     }
     if !component.git_commit.is_empty() && !is_commit(&component.git_commit) {
-        fault(format!("git_commit '{}' is not 40 hex digits", component.git_commit));
+        fault(format!(
+            "git_commit '{}' is not 40 hex digits",
+            component.git_commit
+        ));
     }
-    for (field, minutes) in
-        [("timeout_minutes", component.timeout_minutes), ("queue_timeout_minutes", component.queue_timeout_minutes)]
-    {
+    for (field, minutes) in [
+        ("timeout_minutes", component.timeout_minutes),
+        ("queue_timeout_minutes", component.queue_timeout_minutes),
+    ] {
         if minutes == 0 || minutes > 50_400 {
             fault(format!("{field} must be between 1 and 50400 (35 days)"));
         }
@@ -269,7 +297,10 @@ fn check_fields(component: &Component, faults: &mut Vec<String>) {
     }
     for glob in &component.artifacts {
         if let Err(error) = Glob::new(glob) {
-            fault(format!("artifacts: '{glob}' is not a glob: {}", error.kind()));
+            fault(format!(
+                "artifacts: '{glob}' is not a glob: {}",
+                error.kind()
+            ));
         }
     }
     let mut seen = BTreeSet::new();
@@ -284,7 +315,9 @@ fn check_fields(component: &Component, faults: &mut Vec<String>) {
     if let Some(prefix) = &component.asset_prefix
         && (prefix.is_empty() || prefix.contains(['/', '\\']))
     {
-        fault(format!("asset_prefix '{prefix}' is not the beginning of a file name"));
+        fault(format!(
+            "asset_prefix '{prefix}' is not the beginning of a file name"
+        ));
     }
 }
 
@@ -302,7 +335,9 @@ fn check_requires(
     let mut names = Vec::new();
     for requirement in &component.requires {
         let Some((wanted, version)) = requirement.split_once('=') else {
-            faults.push(format!("component '{name}': requires '{requirement}' is not of the form name=version"));
+            faults.push(format!(
+                "component '{name}': requires '{requirement}' is not of the form name=version"
+            ));
             continue;
         };
         let (wanted, version) = (wanted.trim(), version.trim());
@@ -320,8 +355,11 @@ fn check_requires(
                 ));
             }
             // An entry that could not be read has had its own sentence.
-            None if declared.iter().any(|d| d.as_str() == wanted) && !NO_COMPONENTS.contains(&wanted) => {}
-            None => faults.push(format!("component '{name}' requires '{wanted}', which is no component of this manifest")),
+            None if declared.iter().any(|d| d.as_str() == wanted)
+                && !NO_COMPONENTS.contains(&wanted) => {}
+            None => faults.push(format!(
+                "component '{name}' requires '{wanted}', which is no component of this manifest"
+            )),
         }
     }
     names
@@ -330,9 +368,15 @@ fn check_requires(
 fn check_shared_repositories(components: &BTreeMap<String, Component>, faults: &mut Vec<String>) {
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     for component in components.values() {
-        let repository = component.repository.clone().unwrap_or_else(|| component.name.clone());
+        let repository = component
+            .repository
+            .clone()
+            .unwrap_or_else(|| component.name.clone());
         if let Some(other) = owners.insert(repository.to_lowercase(), &component.name) {
-            faults.push(format!("components '{other}' and '{}' have the same repository '{repository}'", component.name));
+            faults.push(format!(
+                "components '{other}' and '{}' have the same repository '{repository}'",
+                component.name
+            ));
         }
     }
 }

@@ -52,10 +52,13 @@ pub enum Match {
 pub fn candidates(build: &Build, runs: &[Candidate], login: &str) -> Vec<Candidate> {
     let possible = runs.iter().filter(|run| could_be(build, run, login));
     let nonce = build.nonce.as_deref().unwrap_or_default();
-    let (proven, open): (Vec<_>, Vec<_>) =
-        possible.cloned().partition(|run| title_nonce(&run.display_title) == Some(nonce));
+    let (proven, open): (Vec<_>, Vec<_>) = possible
+        .cloned()
+        .partition(|run| title_nonce(&run.display_title) == Some(nonce));
     if proven.is_empty() {
-        open.into_iter().filter(|run| title_nonce(&run.display_title).is_none()).collect()
+        open.into_iter()
+            .filter(|run| title_nonce(&run.display_title).is_none())
+            .collect()
     } else {
         proven
     }
@@ -66,9 +69,18 @@ pub fn decide(build: &Build, unclaimed: &[Candidate]) -> Match {
     match unclaimed {
         [] => Match::None,
         [run] => {
-            let proven = title_nonce(&run.display_title).is_some_and(|n| build.nonce.as_deref() == Some(n));
-            let by = if proven { MatchedBy::Nonce } else { MatchedBy::OnlyCandidate };
-            Match::Run { id: run.id, run_attempt: run.run_attempt, by }
+            let proven =
+                title_nonce(&run.display_title).is_some_and(|n| build.nonce.as_deref() == Some(n));
+            let by = if proven {
+                MatchedBy::Nonce
+            } else {
+                MatchedBy::OnlyCandidate
+            };
+            Match::Run {
+                id: run.id,
+                run_attempt: run.run_attempt,
+                by,
+            }
         }
         several => Match::Ambiguous(several.iter().map(|run| run.id).collect()),
     }
@@ -77,7 +89,9 @@ pub fn decide(build: &Build, unclaimed: &[Candidate]) -> Match {
 /// Runs of attempts that were given up because their run did not appear.
 pub fn late<'a>(build: &Build, runs: &'a [Candidate]) -> Vec<&'a Candidate> {
     runs.iter()
-        .filter(|run| title_nonce(&run.display_title).is_some_and(|n| build.abandoned.iter().any(|a| a == n)))
+        .filter(|run| {
+            title_nonce(&run.display_title).is_some_and(|n| build.abandoned.iter().any(|a| a == n))
+        })
         .collect()
 }
 
@@ -87,17 +101,24 @@ fn could_be(build: &Build, run: &Candidate, login: &str) -> bool {
     path == build.workflow_path
         && run.event == build.spec.trigger.event()
         && run.head_sha == build.pin
-        && build.baseline.is_some_and(|baseline| run.created_at >= baseline)
+        && build
+            .baseline
+            .is_some_and(|baseline| run.created_at >= baseline)
         && run.actor.as_deref() == Some(login)
 }
 
 /// The nonce in a run's title: `… [bc-0123456789abcdef]`.
 fn title_nonce(title: &str) -> Option<&str> {
-    title.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(inside, _)| inside).find(|inside| {
-        inside
-            .strip_prefix(NONCE_PREFIX)
-            .is_some_and(|hex| hex.len() == 16 && hex.chars().all(|c| c.is_ascii_hexdigit()))
-    })
+    title
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once(']'))
+        .map(|(inside, _)| inside)
+        .find(|inside| {
+            inside
+                .strip_prefix(NONCE_PREFIX)
+                .is_some_and(|hex| hex.len() == 16 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+        })
 }
 
 #[cfg(test)]

@@ -52,11 +52,14 @@ impl RepoName {
                 && s != "."
                 && s != ".."
                 && s.len() <= 100
-                && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && s.chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         match text.split_once('/') {
             Some((owner, name)) if part(owner) && part(name) => Ok(Self(text.to_owned())),
-            _ => Err(InvalidName(format!("'{text}' is not a repository name of the form owner/name"))),
+            _ => Err(InvalidName(format!(
+                "'{text}' is not a repository name of the form owner/name"
+            ))),
         }
     }
 
@@ -126,7 +129,11 @@ string_newtype!(ReleaseKey);
 impl ReleaseKey {
     /// Parses `owner/name/version`.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let wrong = || InvalidName(format!("'{text}' is not a release of the form owner/name/version"));
+        let wrong = || {
+            InvalidName(format!(
+                "'{text}' is not a release of the form owner/name/version"
+            ))
+        };
         let (repository, version) = text.rsplit_once('/').ok_or_else(wrong)?;
         RepoName::new(repository)?;
         Version::new(version)?;
@@ -140,12 +147,22 @@ impl ReleaseKey {
 
     /// The release repository.
     pub fn repository(&self) -> RepoName {
-        RepoName(self.0.rsplit_once('/').map_or("", |(repository, _)| repository).to_owned())
+        RepoName(
+            self.0
+                .rsplit_once('/')
+                .map_or("", |(repository, _)| repository)
+                .to_owned(),
+        )
     }
 
     /// The version.
     pub fn version(&self) -> Version {
-        Version(self.0.rsplit_once('/').map_or("", |(_, version)| version).to_owned())
+        Version(
+            self.0
+                .rsplit_once('/')
+                .map_or("", |(_, version)| version)
+                .to_owned(),
+        )
     }
 }
 
@@ -169,7 +186,10 @@ string_newtype!(Sha256);
 impl Sha256 {
     /// Parses hex digits, with or without GitHub's `sha256:` before them.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+        let hex = text
+            .strip_prefix("sha256:")
+            .unwrap_or(text)
+            .to_ascii_lowercase();
         if hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()) {
             Ok(Self(hex))
         } else {
@@ -204,7 +224,10 @@ impl Sha256 {
 pub fn github_asset_name(name: &str) -> String {
     let mut renamed = String::new();
     let mut in_run = false;
-    for c in name.nfd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)) {
+    for c in name
+        .nfd()
+        .filter(|c| !unicode_normalization::char::is_combining_mark(*c))
+    {
         if c.is_ascii_alphanumeric() || "-_+@.".contains(c) {
             renamed.push(c);
             in_run = false;
@@ -213,7 +236,11 @@ pub fn github_asset_name(name: &str) -> String {
             in_run = true;
         }
     }
-    if renamed.starts_with('.') { format!("default{renamed}") } else { renamed }
+    if renamed.starts_with('.') {
+        format!("default{renamed}")
+    } else {
+        renamed
+    }
 }
 
 /// An execution name of at most 80 characters from a version and a delivery id:
@@ -221,7 +248,13 @@ pub fn github_asset_name(name: &str) -> String {
 pub fn execution_name(version: &Version, delivery: &str) -> String {
     let clean = |s: &str, most: usize| -> String {
         s.chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .take(most)
             .collect()
     };
@@ -237,7 +270,17 @@ mod tests {
         for good in ["v0.1.0", "v1.2.3-rc.1", "nightly-20260102-0a1b2c3"] {
             assert!(Version::new(good).is_ok(), "{good}");
         }
-        for bad in ["0.1.0", "v1", "v1.2", "v01.2.3", "v1.2.3+x", "nightly-20261302-0a1b2c3", "nightly-2026-0a1b2c3", "", "v0.1.0/x"] {
+        for bad in [
+            "0.1.0",
+            "v1",
+            "v1.2",
+            "v01.2.3",
+            "v1.2.3+x",
+            "nightly-20261302-0a1b2c3",
+            "nightly-2026-0a1b2c3",
+            "",
+            "v0.1.0/x",
+        ] {
             assert!(Version::new(bad).is_err(), "{bad}");
         }
     }
@@ -262,7 +305,10 @@ mod tests {
 
     #[test]
     fn asset_names_are_renamed_as_github_does() {
-        assert_eq!(github_asset_name("bllvm-0.1.0.tar.gz"), "bllvm-0.1.0.tar.gz");
+        assert_eq!(
+            github_asset_name("bllvm-0.1.0.tar.gz"),
+            "bllvm-0.1.0.tar.gz"
+        );
         assert_eq!(github_asset_name("café (1).zip"), "cafe.1.zip");
         assert_eq!(github_asset_name(".hidden"), "default.hidden");
         assert_eq!(github_asset_name("a~~b+c@d"), "a.b+c@d");
@@ -280,7 +326,10 @@ mod tests {
     fn sha256_of_nothing() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Sha256::of(b"").as_str(), empty);
-        assert_eq!(Sha256::parse(&format!("sha256:{empty}")).unwrap(), Sha256::of(b""));
+        assert_eq!(
+            Sha256::parse(&format!("sha256:{empty}")).unwrap(),
+            Sha256::of(b"")
+        );
         assert!(Sha256::parse("sha256:12").is_err());
     }
 }

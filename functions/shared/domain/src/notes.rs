@@ -21,7 +21,9 @@ pub struct Artifact {
 /// Markdown with a table of components (repository, commit, run, duration) and one
 /// of artifacts (size, sum). `web` is GitHub's address for people.
 pub fn render(version: &str, builds: &[Build], artifacts: &[Artifact], web: &str) -> String {
-    let mut text = format!("## Components of {version}\n\n| component | version | repository | commit | run | duration |\n| --- | --- | --- | --- | --- | --- |\n");
+    let mut text = format!(
+        "## Components of {version}\n\n| component | version | repository | commit | run | duration |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
     for build in builds {
         let repository = &build.repository;
         let pin = &build.pin;
@@ -37,7 +39,10 @@ pub fn render(version: &str, builds: &[Build], artifacts: &[Artifact], web: &str
             build.component, build.spec.version
         );
     }
-    let _ = write!(text, "\n## Artifacts\n\nCheck them all with `sha256sum -c SHA256SUMS`.\n\n| file | size | component | SHA-256 |\n| --- | --- | --- | --- |\n");
+    let _ = write!(
+        text,
+        "\n## Artifacts\n\nCheck them all with `sha256sum -c SHA256SUMS`.\n\n| file | size | component | SHA-256 |\n| --- | --- | --- | --- |\n"
+    );
     for artifact in artifacts {
         let _ = writeln!(
             text,
@@ -60,6 +65,9 @@ fn duration(seconds: i64) -> String {
 mod tests {
     #[test]
     fn durations_are_read_by_people() {
-        assert_eq!([5, 65, 3700].map(super::duration), ["5 s", "1 min 05 s", "1 h 01 min"]);
+        assert_eq!(
+            [5, 65, 3700].map(super::duration),
+            ["5 s", "1 min 05 s", "1 h 01 min"]
+        );
     }
 }

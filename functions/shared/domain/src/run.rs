@@ -44,10 +44,16 @@ pub enum Progress {
 /// Reads a run for `build`.
 pub fn progress(build: &Build, seen: &Seen) -> Progress {
     if seen.head_sha != build.pin {
-        let error = format!("the run builds commit {}, but the build is pinned at {}", seen.head_sha, build.pin);
+        let error = format!(
+            "the run builds commit {}, but the build is pinned at {}",
+            seen.head_sha, build.pin
+        );
         return Progress::Ended(BuildStatus::Failure, error);
     }
-    if build.run_attempt.is_some_and(|awaited| seen.run_attempt < awaited) {
+    if build
+        .run_attempt
+        .is_some_and(|awaited| seen.run_attempt < awaited)
+    {
         return Progress::Unknown;
     }
     match (seen.status.as_str(), seen.conclusion.as_deref()) {
@@ -58,22 +64,38 @@ pub fn progress(build: &Build, seen: &Seen) -> Progress {
             Progress::Failed(format!("the run ended as {conclusion}"))
         }
         ("completed", Some("cancelled")) => Progress::Cancelled,
-        ("completed", Some(conclusion @ ("startup_failure" | "action_required" | "neutral" | "skipped" | "stale"))) => {
-            Progress::Ended(BuildStatus::Failure, format!("the run ended as {conclusion}"))
-        }
+        (
+            "completed",
+            Some(
+                conclusion @ ("startup_failure" | "action_required" | "neutral" | "skipped"
+                | "stale"),
+            ),
+        ) => Progress::Ended(
+            BuildStatus::Failure,
+            format!("the run ended as {conclusion}"),
+        ),
         _ => Progress::Unknown,
     }
 }
 
 /// Which of the manifest's limits a run has passed, as a sentence.
-pub fn overdue(build: &Build, running_since: Option<Timestamp>, speed: Speed, now: Timestamp) -> Option<String> {
+pub fn overdue(
+    build: &Build,
+    running_since: Option<Timestamp>,
+    speed: Speed,
+    now: Timestamp,
+) -> Option<String> {
     let minutes = |n: u32| speed.real(Duration::from_secs(u64::from(n) * 60));
     match (running_since, build.dispatched_at) {
-        (Some(since), _) if now > since + minutes(build.spec.timeout_minutes) => {
-            Some(format!("the run was in progress for more than timeout_minutes = {}", build.spec.timeout_minutes))
-        }
+        (Some(since), _) if now > since + minutes(build.spec.timeout_minutes) => Some(format!(
+            "the run was in progress for more than timeout_minutes = {}",
+            build.spec.timeout_minutes
+        )),
         (None, Some(since)) if now > since + minutes(build.spec.queue_timeout_minutes) => {
-            Some(format!("the run was queued for more than queue_timeout_minutes = {}", build.spec.queue_timeout_minutes))
+            Some(format!(
+                "the run was queued for more than queue_timeout_minutes = {}",
+                build.spec.queue_timeout_minutes
+            ))
         }
         _ => None,
     }
@@ -83,7 +105,11 @@ pub fn overdue(build: &Build, running_since: Option<Timestamp>, speed: Speed, no
 pub fn after_failure(build: &Build, error: String, wait: Duration, now: Timestamp) -> Build {
     if build.retry_count >= build.spec.max_retries {
         let tries = build.retry_count + 1;
-        let error = if tries > 1 { format!("{error}, in {tries} attempts") } else { error };
+        let error = if tries > 1 {
+            format!("{error}, in {tries} attempts")
+        } else {
+            error
+        };
         return build.ended(BuildStatus::Failure, error, now);
     }
     let mut next = build.clone();

@@ -34,7 +34,9 @@ impl Speed {
 
 /// Exponential backoff with full jitter: a share (0 to 1) of base · 2ⁿ, capped.
 pub fn backoff(retry: u32, jitter: f64) -> Duration {
-    let ceiling = BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1))).min(BACKOFF_CAP);
+    let ceiling = BACKOFF_BASE
+        .saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1)))
+        .min(BACKOFF_CAP);
     ceiling.mul_f64(jitter.clamp(0.0, 1.0))
 }
 

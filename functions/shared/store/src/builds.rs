@@ -1,6 +1,8 @@
 //! Builds: reading them, and changing one under the condition of what was read.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update as TransactUpdate};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValue, TransactWriteItem, Update as TransactUpdate,
+};
 use backon::{ExponentialBuilder, Retryable as _};
 use commons_domain::build::Build;
 use commons_domain::names::ReleaseKey;
@@ -25,7 +27,11 @@ pub(crate) struct Event<'a> {
 
 impl Store {
     /// A build, read consistently.
-    pub async fn build(&self, release: &ReleaseKey, component: &str) -> Result<Option<Build>, StoreError> {
+    pub async fn build(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+    ) -> Result<Option<Build>, StoreError> {
         let what = format!("build {component} of {release}");
         match self.read(release.as_str(), &sort_key(component)).await? {
             Some(item) => Ok(Some(from_item(&what, item)?)),
@@ -34,15 +40,26 @@ impl Store {
     }
 
     /// A build that this generation may write.
-    pub async fn own_build(&self, release: &ReleaseKey, component: &str, generation: u64) -> Result<Build, StoreError> {
+    pub async fn own_build(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+        generation: u64,
+    ) -> Result<Build, StoreError> {
         let build = self
             .build(release, component)
             .await?
-            .ok_or_else(|| StoreError::Missing { what: format!("build {component} of {release}") })?;
+            .ok_or_else(|| StoreError::Missing {
+                what: format!("build {component} of {release}"),
+            })?;
         if build.generation == generation {
             Ok(build)
         } else {
-            Err(StoreError::LeaseLost { release: release.clone(), held: generation, stored: build.generation })
+            Err(StoreError::LeaseLost {
+                release: release.clone(),
+                held: generation,
+                stored: build.generation,
+            })
         }
     }
 
@@ -76,7 +93,10 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| StoreError::Malformed { what: "a build".into(), why: error.to_string() })?;
+            .map_err(|error| StoreError::Malformed {
+                what: "a build".into(),
+                why: error.to_string(),
+            })?;
         let event = Event {
             release: &build.release,
             about: &build.component,
@@ -85,13 +105,24 @@ impl Store {
             generation: build.generation,
             reason,
         };
-        let written = self.transact(TransactWriteItem::builder().put(put).build(), &event).await?;
-        if written { Ok(()) } else { Err(self.why_not_written(build).await) }
+        let written = self
+            .transact(TransactWriteItem::builder().put(put).build(), &event)
+            .await?;
+        if written {
+            Ok(())
+        } else {
+            Err(self.why_not_written(build).await)
+        }
     }
 
     /// Turns the build that was read into `after`, if it is still as it was read:
     /// same status, attempt and generation.
-    pub async fn change_build(&self, before: &Build, after: &Build, reason: &str) -> Result<(), StoreError> {
+    pub async fn change_build(
+        &self,
+        before: &Build,
+        after: &Build,
+        reason: &str,
+    ) -> Result<(), StoreError> {
         let update = Update::between(&to_item(before)?, &to_item(after)?)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))
@@ -110,7 +141,11 @@ impl Store {
             generation: after.generation,
             reason,
         };
-        if self.transact(item, &event).await? { Ok(()) } else { Err(self.why_not_written(before).await) }
+        if self.transact(item, &event).await? {
+            Ok(())
+        } else {
+            Err(self.why_not_written(before).await)
+        }
     }
 
     /// Takes `green` out of what `component` waits for, and returns the dependent
@@ -138,9 +173,20 @@ impl Store {
             .await;
         match answer {
             Ok(answer) => from_item(&what, answer.attributes.unwrap_or_default()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                let stored = self.build(release, component).await?.map_or(0, |build| build.generation);
-                Err(StoreError::LeaseLost { release: release.clone(), held: generation, stored })
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                let stored = self
+                    .build(release, component)
+                    .await?
+                    .map_or(0, |build| build.generation);
+                Err(StoreError::LeaseLost {
+                    release: release.clone(),
+                    held: generation,
+                    stored,
+                })
             }
             Err(error) => Err(StoreError::of("UpdateItem", &error)),
         }
@@ -153,7 +199,9 @@ impl Store {
                 held: before.generation,
                 stored: stored.generation,
             },
-            Ok(_) => StoreError::Stale { what: format!("build {} of {}", before.component, before.release) },
+            Ok(_) => StoreError::Stale {
+                what: format!("build {} of {}", before.component, before.release),
+            },
             Err(error) => error,
         }
     }
@@ -185,19 +233,32 @@ impl Store {
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .build()
-            .map_err(|error| StoreError::Malformed { what: "an update".into(), why: error.to_string() })?;
+            .map_err(|error| StoreError::Malformed {
+                what: "an update".into(),
+                why: error.to_string(),
+            })?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// Writes an item and its event, both or neither; false when the item's
     /// condition failed. A conflict with another writer is tried again: nothing
     /// was written.
-    pub(crate) async fn transact(&self, item: TransactWriteItem, event: &Event<'_>) -> Result<bool, StoreError> {
+    pub(crate) async fn transact(
+        &self,
+        item: TransactWriteItem,
+        event: &Event<'_>,
+    ) -> Result<bool, StoreError> {
         let at = Timestamp::now();
-        let mut record = key(event.release.as_str(), &format!("event#{at:.9}#{}", event.about));
-        for (name, value) in
-            [("what", event.about), ("from", event.from), ("to", event.to), ("reason", event.reason)]
-        {
+        let mut record = key(
+            event.release.as_str(),
+            &format!("event#{at:.9}#{}", event.about),
+        );
+        for (name, value) in [
+            ("what", event.about),
+            ("from", event.from),
+            ("to", event.to),
+            ("reason", event.reason),
+        ] {
             record.insert(name.to_owned(), text(value));
         }
         record.insert("generation".to_owned(), number(event.generation));
@@ -205,10 +266,18 @@ impl Store {
             .table_name(&self.table)
             .set_item(Some(record))
             .build()
-            .map_err(|error| StoreError::Malformed { what: "an event".into(), why: error.to_string() })?;
+            .map_err(|error| StoreError::Malformed {
+                what: "an event".into(),
+                why: error.to_string(),
+            })?;
         let event = TransactWriteItem::builder().put(put).build();
         let write = || async {
-            self.dynamo.transact_write_items().transact_items(item.clone()).transact_items(event.clone()).send().await
+            self.dynamo
+                .transact_write_items()
+                .transact_items(item.clone())
+                .transact_items(event.clone())
+                .send()
+                .await
         };
         let reasons = |error: &aws_sdk_dynamodb::error::SdkError<
             aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
@@ -224,12 +293,26 @@ impl Store {
             }
         };
         let answer = write
-            .retry(ExponentialBuilder::default().with_min_delay(std::time::Duration::from_millis(20)).with_jitter())
-            .when(|error| reasons(error).iter().any(|code| code == "TransactionConflict"))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_min_delay(std::time::Duration::from_millis(20))
+                    .with_jitter(),
+            )
+            .when(|error| {
+                reasons(error)
+                    .iter()
+                    .any(|code| code == "TransactionConflict")
+            })
             .await;
         match answer {
             Ok(_) => Ok(true),
-            Err(error) if reasons(&error).iter().any(|code| code == "ConditionalCheckFailed") => Ok(false),
+            Err(error)
+                if reasons(&error)
+                    .iter()
+                    .any(|code| code == "ConditionalCheckFailed") =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(StoreError::of("TransactWriteItems", &error)),
         }
     }

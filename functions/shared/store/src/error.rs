@@ -56,7 +56,13 @@ impl StoreError {
         R: std::fmt::Debug,
     {
         let code = error.code().unwrap_or("no answer").to_owned();
-        let message = error.message().map_or_else(|| error.to_string(), str::to_owned);
-        Self::Unavailable { action, code, message }
+        let message = error
+            .message()
+            .map_or_else(|| error.to_string(), str::to_owned);
+        Self::Unavailable {
+            action,
+            code,
+            message,
+        }
     }
 }

@@ -27,11 +27,16 @@ pub(crate) fn key(pk: &str, sk: &str) -> Item {
 
 /// A record as an item without its keys.
 pub(crate) fn to_item<T: Serialize>(record: &T) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(record)
-        .map_err(|error| StoreError::Malformed { what: "a record".into(), why: error.to_string() })?;
+    let mut item: Item = serde_dynamo::to_item(record).map_err(|error| StoreError::Malformed {
+        what: "a record".into(),
+        why: error.to_string(),
+    })?;
     for name in STRING_SETS {
         if let Some(AttributeValue::L(members)) = item.get(name) {
-            let members: Vec<String> = members.iter().filter_map(|m| m.as_s().ok().cloned()).collect();
+            let members: Vec<String> = members
+                .iter()
+                .filter_map(|m| m.as_s().ok().cloned())
+                .collect();
             item.insert(name.to_owned(), AttributeValue::Ss(members));
         }
     }
@@ -41,8 +46,10 @@ pub(crate) fn to_item<T: Serialize>(record: &T) -> Result<Item, StoreError> {
 pub(crate) fn from_item<T: DeserializeOwned>(what: &str, mut item: Item) -> Result<T, StoreError> {
     item.remove("pk");
     item.remove("sk");
-    serde_dynamo::from_item(item)
-        .map_err(|error| StoreError::Malformed { what: what.to_owned(), why: error.to_string() })
+    serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed {
+        what: what.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 /// An update expression that turns one item into another: only what differs, so
@@ -58,20 +65,31 @@ impl Update {
     pub(crate) fn between(before: &Item, after: &Item) -> Self {
         let mut update = Self::default();
         let (mut set, mut remove) = (Vec::new(), Vec::new());
-        let mut changed: Vec<&String> =
-            after.iter().filter(|(name, value)| before.get(*name) != Some(*value)).map(|(name, _)| name).collect();
+        let mut changed: Vec<&String> = after
+            .iter()
+            .filter(|(name, value)| before.get(*name) != Some(*value))
+            .map(|(name, _)| name)
+            .collect();
         changed.sort();
         for (n, name) in changed.into_iter().enumerate() {
             update.names.insert(format!("#s{n}"), name.clone());
             update.values.insert(format!(":s{n}"), after[name].clone());
             set.push(format!("#s{n} = :s{n}"));
         }
-        for (n, name) in before.keys().filter(|name| !after.contains_key(*name)).enumerate() {
+        for (n, name) in before
+            .keys()
+            .filter(|name| !after.contains_key(*name))
+            .enumerate()
+        {
             update.names.insert(format!("#r{n}"), name.clone());
             remove.push(format!("#r{n}"));
         }
         let clause = |word: &str, parts: Vec<String>| {
-            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
+            if parts.is_empty() {
+                String::new()
+            } else {
+                format!("{word} {} ", parts.join(", "))
+            }
         };
         update.expression = clause("SET", set) + &clause("REMOVE", remove);
         update
@@ -94,11 +112,18 @@ mod tests {
 
     #[test]
     fn an_update_holds_only_what_differs() {
-        let before = HashMap::from([("a".to_owned(), text("1")), ("b".to_owned(), text("2")), ("c".to_owned(), text("3"))]);
+        let before = HashMap::from([
+            ("a".to_owned(), text("1")),
+            ("b".to_owned(), text("2")),
+            ("c".to_owned(), text("3")),
+        ]);
         let after = HashMap::from([("a".to_owned(), text("1")), ("b".to_owned(), text("4"))]);
         let update = Update::between(&before, &after);
         assert_eq!(update.expression, "SET #s0 = :s0 REMOVE #r0 ");
-        assert_eq!((update.names["#s0"].as_str(), update.names["#r0"].as_str()), ("b", "c"));
+        assert_eq!(
+            (update.names["#s0"].as_str(), update.names["#r0"].as_str()),
+            ("b", "c")
+        );
         assert_eq!(update.values[":s0"], text("4"));
     }
 }

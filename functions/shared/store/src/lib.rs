@@ -27,7 +27,15 @@ pub struct Store {
 
 impl Store {
     /// Over the table of this name.
-    pub fn new(dynamo: aws_sdk_dynamodb::Client, states: aws_sdk_sfn::Client, table: impl Into<String>) -> Self {
-        Self { dynamo, states, table: table.into() }
+    pub fn new(
+        dynamo: aws_sdk_dynamodb::Client,
+        states: aws_sdk_sfn::Client,
+        table: impl Into<String>,
+    ) -> Self {
+        Self {
+            dynamo,
+            states,
+            table: table.into(),
+        }
     }
 }

@@ -37,7 +37,11 @@ fn lock_key(repository: &RepoName) -> String {
 
 impl Store {
     /// Who has claimed a run.
-    pub async fn claim_of(&self, repository: &RepoName, run: u64) -> Result<Option<Claim>, StoreError> {
+    pub async fn claim_of(
+        &self,
+        repository: &RepoName,
+        run: u64,
+    ) -> Result<Option<Claim>, StoreError> {
         match self.read(&claim_key(repository, run), "claim").await? {
             Some(item) => Ok(Some(from_item(&format!("the claim of run {run}"), item)?)),
             None => Ok(None),
@@ -45,7 +49,12 @@ impl Store {
     }
 
     /// Claims a run. Repeating it with the same claim changes nothing.
-    pub async fn claim(&self, repository: &RepoName, run: u64, claim: &Claim) -> Result<Claimed, StoreError> {
+    pub async fn claim(
+        &self,
+        repository: &RepoName,
+        run: u64,
+        claim: &Claim,
+    ) -> Result<Claimed, StoreError> {
         let mut item = to_item(claim)?;
         item.extend(key(&claim_key(repository, run), "claim"));
         let put = self
@@ -58,11 +67,17 @@ impl Store {
             .await;
         match put {
             Ok(_) => Ok(Claimed::Ours),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 match self.claim_of(repository, run).await? {
                     Some(stored) if stored == *claim => Ok(Claimed::Ours),
                     Some(stored) => Ok(Claimed::By(stored)),
-                    None => Err(StoreError::Stale { what: format!("the claim of run {run}") }),
+                    None => Err(StoreError::Stale {
+                        what: format!("the claim of run {run}"),
+                    }),
                 }
             }
             Err(error) => Err(StoreError::of("PutItem", &error)),
@@ -78,10 +93,19 @@ impl Store {
     }
 
     /// Writes the lock, if it is still as it was read; false when it is not.
-    pub async fn take_lock(&self, repository: &RepoName, before: Option<&Lock>, lock: &Lock) -> Result<bool, StoreError> {
+    pub async fn take_lock(
+        &self,
+        repository: &RepoName,
+        before: Option<&Lock>,
+        lock: &Lock,
+    ) -> Result<bool, StoreError> {
         let mut item = to_item(lock)?;
         item.extend(key(&lock_key(repository), "dispatch"));
-        let put = self.dynamo.put_item().table_name(&self.table).set_item(Some(item));
+        let put = self
+            .dynamo
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(before) => put
@@ -92,7 +116,13 @@ impl Store {
         };
         match put.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(StoreError::of("PutItem", &error)),
         }
     }
@@ -110,17 +140,32 @@ impl Store {
             .await;
         match delete {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(StoreError::of("DeleteItem", &error)),
         }
     }
 
     /// Marks the lock orphaned if this attempt holds it: its run may still come.
     pub async fn orphan_lock(&self, repository: &RepoName, nonce: &str) -> Result<(), StoreError> {
-        let Some(lock) = self.lock(repository).await?.filter(|lock| lock.nonce == nonce) else {
+        let Some(lock) = self
+            .lock(repository)
+            .await?
+            .filter(|lock| lock.nonce == nonce)
+        else {
             return Ok(());
         };
-        let orphan = Lock { orphaned: true, ..lock.clone() };
-        self.take_lock(repository, Some(&lock), &orphan).await.map(|_| ())
+        let orphan = Lock {
+            orphaned: true,
+            ..lock.clone()
+        };
+        self.take_lock(repository, Some(&lock), &orphan)
+            .await
+            .map(|_| ())
     }
 }

@@ -20,13 +20,25 @@ impl Store {
     }
 
     /// The release, if this generation owns it.
-    pub async fn own_release(&self, key: &ReleaseKey, generation: u64) -> Result<Release, StoreError> {
-        let release =
-            self.release(key).await?.ok_or_else(|| StoreError::Missing { what: format!("release {key}") })?;
+    pub async fn own_release(
+        &self,
+        key: &ReleaseKey,
+        generation: u64,
+    ) -> Result<Release, StoreError> {
+        let release = self
+            .release(key)
+            .await?
+            .ok_or_else(|| StoreError::Missing {
+                what: format!("release {key}"),
+            })?;
         if release.generation == generation {
             Ok(release)
         } else {
-            Err(StoreError::LeaseLost { release: key.clone(), held: generation, stored: release.generation })
+            Err(StoreError::LeaseLost {
+                release: key.clone(),
+                held: generation,
+                stored: release.generation,
+            })
         }
     }
 
@@ -39,16 +51,31 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| StoreError::Malformed { what: "a release".into(), why: error.to_string() })?;
+            .map_err(|error| StoreError::Malformed {
+                what: "a release".into(),
+                why: error.to_string(),
+            })?;
         let written = self
-            .transact(TransactWriteItem::builder().put(put).build(), &event(release, "", release.status.as_str(), reason))
+            .transact(
+                TransactWriteItem::builder().put(put).build(),
+                &event(release, "", release.status.as_str(), reason),
+            )
             .await?;
-        if written { Ok(()) } else { Err(self.why_release_not_written(release).await) }
+        if written {
+            Ok(())
+        } else {
+            Err(self.why_release_not_written(release).await)
+        }
     }
 
     /// Turns the release that was read into `after`, if status and generation are
     /// still those that were read.
-    pub async fn change_release(&self, before: &Release, after: &Release, reason: &str) -> Result<(), StoreError> {
+    pub async fn change_release(
+        &self,
+        before: &Release,
+        after: &Release,
+        reason: &str,
+    ) -> Result<(), StoreError> {
         let update = Update::between(&to_item(before)?, &to_item(after)?)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))
@@ -59,7 +86,11 @@ impl Store {
             "#status = :status AND generation = :generation",
         )?;
         let event = event(after, before.status.as_str(), after.status.as_str(), reason);
-        if self.transact(item, &event).await? { Ok(()) } else { Err(self.why_release_not_written(before).await) }
+        if self.transact(item, &event).await? {
+            Ok(())
+        } else {
+            Err(self.why_release_not_written(before).await)
+        }
     }
 
     async fn why_release_not_written(&self, before: &Release) -> StoreError {
@@ -69,12 +100,21 @@ impl Store {
                 held: before.generation,
                 stored: stored.generation,
             },
-            Ok(_) => StoreError::Stale { what: format!("release {}", before.key) },
+            Ok(_) => StoreError::Stale {
+                what: format!("release {}", before.key),
+            },
             Err(error) => error,
         }
     }
 }
 
 fn event<'a>(release: &'a Release, from: &'a str, to: &'a str, reason: &'a str) -> Event<'a> {
-    Event { release: &release.key, about: SORT_KEY, from, to, generation: release.generation, reason }
+    Event {
+        release: &release.key,
+        about: SORT_KEY,
+        from,
+        to,
+        generation: release.generation,
+        reason,
+    }
 }

@@ -12,37 +12,65 @@ use crate::{Store, StoreError};
 impl Store {
     /// Wakes whatever waits for a build: its `seq` grows first, so that a wait
     /// which is about to park sees it. `webhook` notes that webhooks reach it.
-    pub async fn wake(&self, release: &ReleaseKey, component: &str, webhook: bool) -> Result<(), StoreError> {
+    pub async fn wake(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+        webhook: bool,
+    ) -> Result<(), StoreError> {
         let answer = self
             .dynamo
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(release.as_str(), &sort_key(component))))
-            .update_expression(if webhook { "SET woken = :true ADD seq :one" } else { "ADD seq :one" })
+            .update_expression(if webhook {
+                "SET woken = :true ADD seq :one"
+            } else {
+                "ADD seq :one"
+            })
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":one", number(1))
             .set_return_values(Some(ReturnValue::AllNew));
         let answer = if webhook {
-            answer.expression_attribute_values(":true", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+            answer.expression_attribute_values(
+                ":true",
+                aws_sdk_dynamodb::types::AttributeValue::Bool(true),
+            )
         } else {
             answer
         };
         match answer.send().await {
             Ok(answer) => {
                 let attributes = answer.attributes.unwrap_or_default();
-                match attributes.get("wait_token").and_then(|token| token.as_s().ok()) {
+                match attributes
+                    .get("wait_token")
+                    .and_then(|token| token.as_s().ok())
+                {
                     Some(token) => self.complete_token(token).await,
                     None => Ok(()),
                 }
             }
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(StoreError::of("UpdateItem", &error)),
         }
     }
 
     /// Answers a parked token.
     pub async fn complete_token(&self, token: &str) -> Result<(), StoreError> {
-        match self.states.send_task_success().task_token(token).output("{}").send().await {
+        match self
+            .states
+            .send_task_success()
+            .task_token(token)
+            .output("{}")
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(
