@@ -1,1 +1,33 @@
 //! A faithful, fault-injecting GitHub.
+//!
+//! [`Simulator::start`] serves the part of GitHub's REST API that a release
+//! needs: contents, refs, dispatches, runs, artifacts, releases, uploads and
+//! signed webhooks. Answers have GitHub's shapes and its surprises: dispatches
+//! without a run id, renamed assets, artifact ids that do not grow, redirects that
+//! refuse the token.
+//!
+//! What happens in a run is a [`Script`]; what goes wrong is a [`Fault`]. Calls
+//! are counted under the templates of GitHub's documentation, for example
+//! `POST /repos/{owner}/{repo}/dispatches`, `GET /repos/{owner}/{repo}/actions/runs/{run_id}`
+//! or, for uploads, `POST /repos/{owner}/{repo}/releases/{release_id}/assets`.
+//!
+//! The state (`model`) is apart from the routes and takes the time as a value;
+//! `server` holds the sockets and the clock.
+
+mod fixture;
+mod input;
+mod middleware;
+mod model;
+mod render;
+mod routes;
+mod server;
+mod settings;
+mod simulator;
+mod view;
+mod webhook;
+
+pub use fixture::{Component, fixture_repositories, fixture_repositories_for};
+pub use input::{Artifact, Corrupt, Repository, Script, Trigger, Workflow};
+pub use settings::{Error, Fault, FaultKind, Settings};
+pub use simulator::Simulator;
+pub use view::{AssetView, ReleaseView, Request, RunView};

@@ -1,0 +1,265 @@
+//! What GitHub does with every call, whatever its route: count it, check the
+//! token, answer conditional requests, tell the rate limit. And the faults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, USER_AGENT,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+
+use crate::model::archive::sha256;
+use crate::model::refusal::Refusal;
+use crate::server::{App, Cutter};
+use crate::settings::FaultKind;
+use crate::view;
+
+/// Requests an hour, as a personal access token has them.
+const LIMIT: u64 = 5000;
+
+/// Tells the upload's route to break off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BreakOff;
+
+/// Wraps every route.
+pub(crate) async fn handle(
+    State(app): State<Arc<App>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let time = Timestamp::now();
+    let method = request.method().to_string();
+    let path = request.uri().path().to_string();
+    let query = request.uri().query().unwrap_or_default().to_string();
+    let template = template(&request);
+    app.with(|world, _| {
+        *world
+            .calls
+            .entry(format!("{method} {template}"))
+            .or_default() += 1
+    });
+
+    let public = path.starts_with("/_html/") || path.starts_with("/_blob/");
+    let (mut response, lost) = match authorize(&app, &request) {
+        Err(refusal) if !public => (refusal.into_response(), false),
+        _ => carry_out(&app, request, next).await,
+    };
+    if lost {
+        cutter.cut();
+    }
+    let status = if lost { 0 } else { response.status().as_u16() };
+    let used = app.with(|world, _| {
+        world.requests.push(view::Request {
+            time,
+            method,
+            path,
+            query,
+            status,
+        });
+        world.requests.len() as u64
+    });
+    if !public {
+        rate_limit(&mut response, used, time);
+    }
+    response
+}
+
+/// The route as GitHub's documentation writes it.
+fn template(request: &Request) -> String {
+    let matched = request.extensions().get::<MatchedPath>();
+    let template = matched
+        .map_or("(no route)", MatchedPath::as_str)
+        .replace("{*", "{");
+    template
+        .strip_prefix("/uploads")
+        .unwrap_or(&template)
+        .to_string()
+}
+
+fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
+    if !request.headers().contains_key(USER_AGENT) {
+        let message = "Request forbidden by administrative rules. \
+                       Please make sure your request has a User-Agent header.";
+        return Err(Refusal::new(403, message));
+    }
+    let given = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let (scheme, token) = given
+        .and_then(|value| value.split_once(' '))
+        .unwrap_or_default();
+    let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
+    match app.with(|world, _| world.token == token) {
+        true if known => Ok(()),
+        _ if given.is_none() => Err(Refusal::new(401, "Requires authentication")),
+        _ => Err(Refusal::new(401, "Bad credentials")),
+    }
+}
+
+/// Runs the route, with the fault that is due; tells whether the answer is lost.
+async fn carry_out(app: &App, mut request: Request, next: Next) -> (Response, bool) {
+    let mut lost = false;
+    let mut delay = Duration::ZERO;
+    match take_fault(app, request.method().as_str(), request.uri().path()) {
+        Some(FaultKind::Status(status, headers)) => {
+            let mut response = Refusal::new(status, "Simulated fault").into_response();
+            for (name, value) in headers.unwrap_or_default() {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::try_from(name), HeaderValue::try_from(value))
+                {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            return (response, false);
+        }
+        Some(FaultKind::StarterAsset) if !request.uri().path().starts_with("/uploads/") => {
+            return (Refusal::new(502, "Server Error").into_response(), false);
+        }
+        Some(FaultKind::StarterAsset) => {
+            request.extensions_mut().insert(BreakOff);
+        }
+        Some(FaultKind::LostAnswer) => lost = true,
+        Some(FaultKind::Delay(seconds)) => {
+            delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        }
+        None => {}
+    }
+    let conditional =
+        (request.method() == Method::GET).then(|| request.headers().get(IF_NONE_MATCH).cloned());
+    // A task of its own: it goes on when the caller hangs up.
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        next.run(request).await
+    });
+    let response = match task.await {
+        Ok(response) => response,
+        Err(_) => Refusal::new(500, "Server Error").into_response(),
+    };
+    match conditional {
+        Some(known) => (with_etag(response, known).await, lost),
+        None => (response, lost),
+    }
+}
+
+/// The next fault for this call; used up by being taken.
+fn take_fault(app: &App, method: &str, path: &str) -> Option<FaultKind> {
+    let path = path.strip_prefix("/uploads").unwrap_or(path);
+    let repo = path
+        .strip_prefix("/repos/")
+        .map(|rest| rest.splitn(3, '/').take(2).collect::<Vec<_>>().join("/"));
+    app.with(|world, _| {
+        let fault = world.faults.iter_mut().find(|fault| {
+            let route = fault.route.strip_prefix("/uploads").unwrap_or(&fault.route);
+            fault.times > 0
+                && fault.method.eq_ignore_ascii_case(method)
+                && matches(route, path)
+                && fault
+                    .repo
+                    .as_ref()
+                    .is_none_or(|name| repo.as_ref() == Some(name))
+        })?;
+        fault.times -= 1;
+        Some(fault.kind.clone())
+    })
+}
+
+/// Whether a path is of a template; only a last placeholder takes slashes, and
+/// only where it stands for a path or a reference.
+fn matches(template: &str, path: &str) -> bool {
+    let mut path = path.split('/');
+    let mut template = template.split('/').peekable();
+    while let Some(part) = template.next() {
+        let Some(segment) = path.next() else {
+            return false;
+        };
+        if !part.starts_with('{') {
+            if part != segment {
+                return false;
+            }
+        } else if template.peek().is_none() {
+            let name = part.trim_matches(['{', '}', '*']);
+            let greedy = ["path", "ref", "tag", "branch", "basehead"].contains(&name);
+            return greedy || path.next().is_none();
+        }
+    }
+    path.next().is_none()
+}
+
+/// Adds an entity tag to small JSON, and answers 304 to who knows it.
+async fn with_etag(response: Response, known: Option<HeaderValue>) -> Response {
+    let json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.to_str()
+            .is_ok_and(|kind| kind.starts_with("application/json"))
+    });
+    if response.status() != StatusCode::OK || !json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Refusal::new(500, "Server Error").into_response();
+    };
+    let etag = format!("W/\"{}\"", &sha256(&body)["sha256:".len()..]);
+    let body = if known.is_some_and(|known| known == etag.as_str()) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        Body::empty()
+    } else {
+        Body::from(body)
+    };
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        parts.headers.insert(ETAG, etag);
+    }
+    Response::from_parts(parts, body)
+}
+
+/// Tells the limit; it is never reached here, a [`FaultKind::Status`] does that.
+fn rate_limit(response: &mut Response, used: u64, now: Timestamp) {
+    let used = used.min(LIMIT - 1);
+    let reset = (now.as_second() / 3600 + 1) * 3600;
+    for (name, value) in [
+        ("x-ratelimit-limit", LIMIT.to_string()),
+        ("x-ratelimit-remaining", (LIMIT - used).to_string()),
+        ("x-ratelimit-used", used.to_string()),
+        ("x-ratelimit-reset", reset.to_string()),
+        ("x-ratelimit-resource", "core".into()),
+        (
+            "x-github-request-id",
+            format!("51M:{used:X}:{:X}", now.as_microsecond()),
+        ),
+    ] {
+        // What a fault set stays.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().entry(name).or_insert(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn templates_match_paths() {
+        let runs = "/repos/{owner}/{repo}/actions/runs/{run_id}";
+        assert!(matches(runs, "/repos/o/r/actions/runs/7"));
+        assert!(!matches(runs, "/repos/o/r/actions/runs"));
+        assert!(!matches(runs, "/repos/o/r/actions/runs/7/artifacts"));
+        let contents = "/repos/{owner}/{repo}/contents/{path}";
+        assert!(matches(
+            contents,
+            "/repos/o/r/contents/.github/workflows/build.yml"
+        ));
+        assert!(matches(
+            "/repos/{o}/{r}/git/ref/{ref}",
+            "/repos/o/r/git/ref/tags/v1"
+        ));
+        assert!(!matches("/repos/{owner}/{repo}", "/repos/o/r/releases"));
+    }
+}

@@ -1,0 +1,46 @@
+//! What GitHub says when it does not do what was asked.
+
+use serde_json::{Value, json};
+
+/// A status and the JSON that goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) message: String,
+    pub(crate) errors: Option<Value>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            errors: None,
+        }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(404, "Not Found")
+    }
+
+    /// 422 with one entry in `errors`.
+    pub(crate) fn invalid(resource: &str, code: &str, field: &str) -> Self {
+        Self {
+            status: 422,
+            message: "Validation Failed".into(),
+            errors: Some(json!([{ "resource": resource, "code": code, "field": field }])),
+        }
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "message": self.message,
+            "documentation_url": "https://docs.github.com/rest",
+            "status": self.status.to_string(),
+        });
+        if let Some(errors) = &self.errors {
+            body["errors"] = errors.clone();
+        }
+        body
+    }
+}

@@ -1,0 +1,137 @@
+//! The files of releases.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse as _;
+
+use super::page::{paged, parameter};
+use super::public::blob_url;
+use super::{Answer, Shared, Under, answer, empty, name};
+use crate::middleware::BreakOff;
+use crate::model::refusal::Refusal;
+use crate::model::release::Upload;
+
+/// Files must be smaller.
+const MAX_SIZE: u64 = 2 << 30;
+
+pub(super) async fn list(
+    State(app): Shared,
+    Path((owner, repo, id)): Under<u64>,
+    uri: Uri,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let release = repo
+            .releases
+            .iter()
+            .find(|r| r.id == id)
+            .ok_or_else(Refusal::not_found)?;
+        let items = release
+            .assets
+            .iter()
+            .map(|asset| render.asset(repo, release, asset));
+        paged(&render.api, &uri, None, release.assets.len(), items)
+    })
+}
+
+/// Takes a file as it is. Lengths are checked before the body is read.
+pub(super) async fn upload(
+    State(app): Shared,
+    Path((owner, repo, id)): Under<u64>,
+    uri: Uri,
+    request: axum::extract::Request,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let header = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let Some(length) = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) else {
+        return Err(Refusal::new(400, "Bad Content-Length"));
+    };
+    let Some(content_type) = header(CONTENT_TYPE).map(String::from) else {
+        return Err(Refusal::new(400, "Content-Type is missing"));
+    };
+    if length == 0 {
+        return Err(Refusal::invalid("ReleaseAsset", "custom", "size"));
+    }
+    if length >= MAX_SIZE {
+        return Err(Refusal::invalid("ReleaseAsset", "too_large", "size"));
+    }
+    let broken = parts.extensions.get::<BreakOff>().is_some();
+    let given = parameter(&uri, "name").unwrap_or_default();
+    if given.is_empty() {
+        return Err(Refusal::invalid("ReleaseAsset", "missing_field", "name"));
+    }
+    let content: Bytes = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .map_err(|_| Refusal::new(400, "The body ended too soon"))?;
+    app.with(|world, now| {
+        let upload = Upload {
+            id: world.next_id(),
+            name: given,
+            label: parameter(&uri, "label").unwrap_or_default(),
+            content_type,
+            content,
+            broken,
+        };
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let asset = repo.release(id)?.add_asset(upload, now)?;
+        if broken {
+            return Err(Refusal::new(502, "Server Error"));
+        }
+        let release = repo.release(id)?.clone();
+        answer(201, render.asset(repo, &release, &asset))
+    })
+}
+
+/// JSON, or with `Accept: application/octet-stream` the way to the bytes.
+pub(super) async fn get(
+    State(app): Shared,
+    Path((owner, repo, id)): Under<u64>,
+    headers: HeaderMap,
+) -> Answer {
+    let bytes = headers
+        .get(ACCEPT)
+        .is_some_and(|kind| kind == "application/octet-stream");
+    app.with(|world, now| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let mut all = repo
+            .releases
+            .iter()
+            .flat_map(|r| r.assets.iter().map(move |a| (r, a)));
+        let (release, asset) = all
+            .find(|(_, a)| a.id == id)
+            .ok_or_else(Refusal::not_found)?;
+        if !bytes {
+            return answer(200, render.asset(repo, release, asset));
+        }
+        let asset = asset.clone();
+        let key = world.put_blob(asset.name, asset.content, &asset.content_type, now);
+        let location = [(LOCATION, blob_url(&render.api, &key))];
+        Ok((StatusCode::FOUND, location).into_response())
+    })
+}
+
+pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
+    app.with(|world, _| {
+        let repo = world.repo(&name(&owner, &repo))?;
+        let owns = |release: &&mut crate::model::release::Release| {
+            release.assets.iter().any(|asset| asset.id == id)
+        };
+        let release = repo
+            .releases
+            .iter_mut()
+            .find(owns)
+            .ok_or_else(Refusal::not_found)?;
+        release.assets.retain(|asset| asset.id != id);
+        empty(StatusCode::NO_CONTENT)
+    })
+}

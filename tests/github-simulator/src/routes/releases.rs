@@ -1,0 +1,89 @@
+//! Releases, drafts included.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+
+use super::page::paged;
+use super::{Answer, Shared, Under, answer, empty, name, parse};
+use crate::model::refusal::Refusal;
+
+/// Newest first; this token can push, so drafts are shown.
+pub(super) async fn list(
+    State(app): Shared,
+    Path((owner, repo)): Path<(String, String)>,
+    uri: Uri,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let items = repo
+            .releases
+            .iter()
+            .rev()
+            .map(|release| render.release(repo, release));
+        paged(&render.api, &uri, None, repo.releases.len(), items)
+    })
+}
+
+pub(super) async fn create(
+    State(app): Shared,
+    Path((owner, repo)): Path<(String, String)>,
+    body: Bytes,
+) -> Answer {
+    put(&app, &name(&owner, &repo), None, &body)
+}
+
+pub(super) async fn update(
+    State(app): Shared,
+    Path((owner, repo, id)): Under<u64>,
+    body: Bytes,
+) -> Answer {
+    put(&app, &name(&owner, &repo), Some(id), &body)
+}
+
+fn put(app: &crate::server::App, name: &str, id: Option<u64>, body: &[u8]) -> Answer {
+    let change = parse(body)?;
+    app.with(|world, now| {
+        let release = world.put_release(name, id, change, now)?;
+        let render = world.render.clone();
+        let status = if id.is_none() { 201 } else { 200 };
+        answer(status, render.release(world.repo(name)?, &release))
+    })
+}
+
+pub(super) async fn get(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let release = repo
+            .releases
+            .iter()
+            .find(|r| r.id == id)
+            .ok_or_else(Refusal::not_found)?;
+        answer(200, render.release(repo, release))
+    })
+}
+
+/// Published releases only.
+pub(super) async fn by_tag(State(app): Shared, Path((owner, repo, tag)): Under<String>) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let mut published = repo.releases.iter().filter(|release| !release.draft);
+        let release = published
+            .find(|release| release.tag_name == tag)
+            .ok_or_else(Refusal::not_found)?;
+        answer(200, render.release(repo, release))
+    })
+}
+
+/// The tag stays.
+pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
+    app.with(|world, _| {
+        let repo = world.repo(&name(&owner, &repo))?;
+        repo.release(id)?;
+        repo.releases.retain(|release| release.id != id);
+        empty(StatusCode::NO_CONTENT)
+    })
+}

@@ -1,0 +1,197 @@
+//! Repositories: files, references, commits.
+
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
+use axum::response::IntoResponse as _;
+use serde_json::{Value, json};
+
+use super::page::parameter;
+use super::{Answer, Shared, Under, answer, name};
+use crate::model::refusal::Refusal;
+use crate::render;
+
+/// Answers whose token it is.
+pub(super) async fn user(State(app): Shared) -> Answer {
+    answer(200, render::user(&app.with(|world, _| world.login.clone())))
+}
+
+pub(super) async fn repository(
+    State(app): Shared,
+    Path((owner, repo)): Path<(String, String)>,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        answer(200, render.repository(world.repo(&name(&owner, &repo))?))
+    })
+}
+
+pub(super) async fn root(
+    app: Shared,
+    Path((owner, repo)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    contents(app, Path((owner, repo, String::new())), uri, headers).await
+}
+
+pub(super) async fn contents(
+    State(app): Shared,
+    Path((owner, repo, path)): Under<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        if let Some(reference) = parameter(&uri, "ref").filter(|reference| !reference.is_empty())
+            && repo.resolve(&reference).is_none()
+        {
+            return Err(Refusal::new(
+                404,
+                format!("No commit found for the ref {reference}"),
+            ));
+        }
+        let path = path.trim_end_matches('/');
+        if let Some(content) = repo.files.get(path) {
+            if accept.contains("raw") {
+                let kind = [(
+                    CONTENT_TYPE,
+                    "application/vnd.github.raw+json; charset=utf-8",
+                )];
+                return Ok((kind, content.clone()).into_response());
+            }
+            return answer(200, render.content(repo, path, content));
+        }
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        let mut entries: Vec<Value> = Vec::new();
+        for (file, content) in &repo.files {
+            let Some(rest) = file.strip_prefix(&prefix) else {
+                continue;
+            };
+            let (child, kind, size) = match rest.split_once('/') {
+                Some((directory, _)) => (directory, "dir", 0),
+                None => (rest, "file", content.len()),
+            };
+            let entry = render.entry(repo, &format!("{prefix}{child}"), kind, size);
+            if entries
+                .last()
+                .is_none_or(|last| last["path"] != entry["path"])
+            {
+                entries.push(entry);
+            }
+        }
+        if entries.is_empty() {
+            Err(Refusal::not_found())
+        } else {
+            answer(200, entries.into())
+        }
+    })
+}
+
+pub(super) async fn tag(State(app): Shared, Path((owner, repo, tag)): Under<String>) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let sha = repo.tags.get(&tag).ok_or_else(Refusal::not_found)?;
+        answer(
+            200,
+            render.reference(repo, &format!("refs/tags/{tag}"), sha),
+        )
+    })
+}
+
+pub(super) async fn branch(
+    State(app): Shared,
+    Path((owner, repo, branch)): Under<String>,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        if branch != repo.default_branch {
+            return Err(Refusal::not_found());
+        }
+        answer(
+            200,
+            render.reference(repo, &format!("refs/heads/{branch}"), repo.head()),
+        )
+    })
+}
+
+pub(super) async fn commit(
+    State(app): Shared,
+    Path((owner, repo, reference)): Under<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let Some((commit, _)) = repo.resolve(&reference) else {
+            return Err(Refusal::new(
+                422,
+                format!("No commit found for SHA: {reference}"),
+            ));
+        };
+        if accept.contains("sha") {
+            let kind = [(CONTENT_TYPE, "application/vnd.github.sha; charset=utf-8")];
+            return Ok((kind, commit.sha.clone()).into_response());
+        }
+        answer(200, render.commit(repo, commit))
+    })
+}
+
+/// Compares two commits of the default branch, which is all there is: one is
+/// always an ancestor of the other.
+pub(super) async fn compare(
+    State(app): Shared,
+    Path((owner, repo, basehead)): Under<String>,
+) -> Answer {
+    let (base, head) = basehead.split_once("...").ok_or_else(Refusal::not_found)?;
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let resolve = |reference| repo.resolve(reference).ok_or_else(Refusal::not_found);
+        let ((base, _), (head, _)) = (resolve(base)?, resolve(head)?);
+        let (from, to) = (repo.depth(&base.sha), repo.depth(&head.sha));
+        let status = match from.cmp(&to) {
+            std::cmp::Ordering::Less => "ahead",
+            std::cmp::Ordering::Equal => "identical",
+            std::cmp::Ordering::Greater => "behind",
+        };
+        let between = repo.commits.iter().take(to + 1).skip(from + 1);
+        let commits: Vec<Value> = between.map(|commit| render.commit(repo, commit)).collect();
+        answer(
+            200,
+            json!({
+                "status": status,
+                "ahead_by": to.saturating_sub(from),
+                "behind_by": from.saturating_sub(to),
+                "total_commits": commits.len(),
+                "base_commit": render.commit(repo, base),
+                "merge_base_commit": render.commit(repo, if from < to { base } else { head }),
+                "commits": commits,
+                "files": [],
+            }),
+        )
+    })
+}
+
+pub(super) async fn immutable_releases(
+    State(app): Shared,
+    Path((owner, repo)): Path<(String, String)>,
+) -> Answer {
+    app.with(|world, _| world.repo(&name(&owner, &repo)).map(drop))?;
+    answer(200, json!({ "enabled": false, "enforced_by_owner": false }))
+}

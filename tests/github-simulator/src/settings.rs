@@ -1,0 +1,74 @@
+//! What a simulator is started with, the faults it is told to commit, and why
+//! it could not do what it was asked.
+
+/// How a simulator listens, whom it trusts and how fast its time goes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The port on 127.0.0.1, or any free one.
+    pub port: Option<u16>,
+    /// The bearer token every API call must carry; another one is answered 401.
+    pub token: String,
+    /// The account that the token belongs to: the actor of its runs.
+    pub login: String,
+    /// Simulated seconds per real second; what scripts say is simulated.
+    pub speed: f64,
+    /// Where webhooks go, and the secret that signs them.
+    pub webhook: Option<(String, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            port: None,
+            token: "simulated-token".into(),
+            login: "release-bot".into(),
+            speed: 60.0,
+            webhook: None,
+        }
+    }
+}
+
+/// Something that goes wrong for the next few matching calls.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The route's template as GitHub's documentation writes it, for example
+    /// `/repos/{owner}/{repo}/dispatches`; the names in braces do not matter.
+    pub route: String,
+    /// Only calls for this `owner/name`.
+    pub repo: Option<String>,
+    /// How many calls are hit.
+    pub times: u32,
+    /// What happens to them.
+    pub kind: FaultKind,
+}
+
+/// What happens to a call that a fault hits.
+#[derive(Debug, Clone)]
+pub enum FaultKind {
+    /// Answered with this status and these headers; the call has no effect.
+    Status(u16, Option<Vec<(String, String)>>),
+    /// The call takes effect, then the connection closes without an answer.
+    LostAnswer,
+    /// Held back for so many real seconds, then carried out even if the caller
+    /// has gone.
+    Delay(f64),
+    /// An upload that is answered 502 and leaves an empty asset in state
+    /// `starter` behind. On other routes the same as `Status(502, None)`.
+    StarterAsset,
+}
+
+/// Why the simulator could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken, or no socket could be opened.
+    #[error("cannot listen on 127.0.0.1")]
+    Listen(#[source] std::io::Error),
+    /// No webhook receiver was set.
+    #[error("no webhook receiver is set")]
+    NoWebhook,
+    /// The webhook's receiver did not answer.
+    #[error("the webhook's receiver did not answer")]
+    Webhook(#[source] reqwest::Error),
+}

@@ -1,0 +1,196 @@
+//! The handle that a test or a demo holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::input::{Repository, Script};
+use crate::model::{Hook, World};
+use crate::render::Render;
+use crate::routes;
+use crate::server::{Acceptor, App, Cutter};
+use crate::settings::{Error, Fault, Settings};
+use crate::view::{ReleaseView, Request, RunView};
+use crate::webhook;
+
+/// A running simulator; dropping it stops it.
+///
+/// Methods that take a repository's `owner/name` panic when there is none: that
+/// is a mistake in the test.
+#[derive(Debug)]
+pub struct Simulator {
+    app: Arc<App>,
+    render: Render,
+    clock: JoinHandle<()>,
+    server: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Simulator {
+    /// Binds 127.0.0.1 (`settings.port` or any free port) and serves in
+    /// background tasks.
+    pub async fn start(settings: Settings) -> Result<Simulator, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", settings.port.unwrap_or(0)));
+        let listener = listener.await.map_err(Error::Listen)?;
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        let render = Render {
+            api: format!("http://{address}"),
+        };
+        let client = webhook::client().map_err(Error::Webhook)?;
+        let app = Arc::new(App::new(World::new(settings, render.clone()), client));
+        let (stop, mut stopped) = watch::channel(false);
+        let service =
+            routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Cutter>();
+        let server = tokio::spawn(async move {
+            let stopping = async move {
+                // An error means that the handle is gone: stop as well.
+                let _ = stopped.changed().await;
+            };
+            let serving = axum::serve(Acceptor(listener), service);
+            if let Err(error) = serving.with_graceful_shutdown(stopping).await {
+                tracing::warn!(%error, "the simulator stopped");
+            }
+        });
+        let clock = tokio::spawn(Arc::clone(&app).keep_time());
+        Ok(Self {
+            app,
+            render,
+            clock,
+            server: Some(server),
+            stop,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`: the base of the REST API.
+    pub fn api_url(&self) -> String {
+        self.render.api.clone()
+    }
+
+    /// `http://127.0.0.1:PORT/_html`: what every `html_url` lies below. A
+    /// release's page lists its assets.
+    pub fn html_url(&self) -> String {
+        self.render.html()
+    }
+
+    /// Adds a repository, or replaces the one of this name.
+    pub fn add_repository(&self, repo: Repository) {
+        self.app.with(|world, now| world.add_repository(repo, now));
+    }
+
+    /// Replaces the script for the runs that are dispatched from now on.
+    pub fn script(&self, repo: &str, script: Script) {
+        self.app
+            .with(|world, _| world.set_script(repo, script))
+            .unwrap_or_else(|_| missing(repo));
+    }
+
+    /// Commits a fault on the next calls that match; earlier faults go first.
+    pub fn fault(&self, fault: Fault) {
+        self.app.with(|world, _| world.faults.push(fault));
+    }
+
+    /// Sets where webhooks go and the secret that signs them.
+    pub fn set_webhook(&self, url: &str, secret: &str) {
+        self.app
+            .with(|world, _| world.webhook = Some((url.into(), secret.into())));
+    }
+
+    /// Moves the default branch's head and returns the new commit.
+    pub fn push_commit(&self, repo: &str) -> String {
+        let pushed = self
+            .app
+            .with(|world, now| Ok(world.repo(repo)?.push_commit(now)));
+        pushed.unwrap_or_else(|_: crate::model::refusal::Refusal| missing(repo))
+    }
+
+    /// Points a tag at the head, sends the `create` webhook, returns the commit.
+    pub fn create_tag(&self, repo: &str, tag: &str) -> String {
+        self.app
+            .with(|world, _| world.create_tag(repo, tag))
+            .unwrap_or_else(|_| missing(repo))
+    }
+
+    /// Sends a signed webhook at once and returns the receiver's HTTP status.
+    pub async fn send_webhook(&self, event: &str, payload: Value) -> Result<u16, Error> {
+        self.app
+            .deliver(&Hook {
+                event: event.into(),
+                payload,
+            })
+            .await
+    }
+
+    /// A `repository_dispatch` by somebody else; returns the id of the run that
+    /// it starts, or of the first of them.
+    ///
+    /// # Panics
+    /// If GitHub would refuse it, or no workflow listens.
+    pub fn dispatch_as(&self, actor: &str, repo: &str, event_type: &str, payload: Value) -> u64 {
+        let started = self
+            .app
+            .with(|world, now| world.repository_dispatch(repo, actor, event_type, payload, now));
+        match started.as_deref() {
+            Ok([first, ..]) => *first,
+            Ok([]) => panic!("no workflow of {repo} listens to {event_type}"),
+            Err(refusal) => panic!("{repo} refuses the dispatch: {}", refusal.message),
+        }
+    }
+
+    /// The runs of a repository, oldest first.
+    pub fn runs(&self, repo: &str) -> Vec<RunView> {
+        self.app
+            .with(|world, _| {
+                let repo = world.repo(repo).ok()?;
+                Some(repo.runs.iter().map(|run| run.view()).collect())
+            })
+            .unwrap_or_default()
+    }
+
+    /// The releases of a repository, oldest first, drafts included.
+    pub fn releases(&self, repo: &str) -> Vec<ReleaseView> {
+        self.app
+            .with(|world, _| {
+                let repo = world.repo(repo).ok()?;
+                Some(repo.releases.iter().map(|release| release.view()).collect())
+            })
+            .unwrap_or_default()
+    }
+
+    /// How often each route was called, as `POST /repos/{owner}/{repo}/dispatches`.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.app.with(|world, _| world.calls.clone())
+    }
+
+    /// Every call, in the order in which they were done with.
+    pub fn requests(&self) -> Vec<Request> {
+        self.app.with(|world, _| world.requests.clone())
+    }
+
+    /// Stops, and waits a moment for calls that are under way.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        if let Some(mut server) = self.server.take()
+            && tokio::time::timeout(Duration::from_millis(500), &mut server)
+                .await
+                .is_err()
+        {
+            server.abort();
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.clock.abort();
+    }
+}
+
+fn missing<T>(repo: &str) -> T {
+    panic!("the simulator has no repository {repo}")
+}

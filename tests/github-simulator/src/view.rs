@@ -1,0 +1,92 @@
+//! What a test sees of the simulator from behind: precise times, payloads and
+//! contents that the API does not show.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// A workflow run, at its latest attempt.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    /// The run's id, the same over all attempts.
+    pub id: u64,
+    /// The workflow's path.
+    pub path: String,
+    /// `repository_dispatch` or `workflow_dispatch`.
+    pub event: String,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// Set when completed.
+    pub conclusion: Option<String>,
+    /// The commit that is built.
+    pub head_sha: String,
+    /// From 1.
+    pub run_attempt: u32,
+    /// Who started the run.
+    pub actor: String,
+    /// The rendered `run-name`, or the event type.
+    pub display_title: String,
+    /// As the API shows it: whole seconds.
+    pub created_at: Timestamp,
+    /// The `client_payload`, or the `inputs` of a `workflow_dispatch`.
+    pub client_payload: Value,
+    /// When the run was asked for, precisely.
+    pub dispatched_at: Timestamp,
+    /// When the latest attempt left the queue, if it did.
+    pub started_at: Option<Timestamp>,
+    /// When the latest attempt ended, if it did.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// A release, drafts included.
+#[derive(Debug, Clone)]
+pub struct ReleaseView {
+    /// The release's id.
+    pub id: u64,
+    /// The tag that it has, or will have when it is published.
+    pub tag_name: String,
+    /// The title.
+    pub name: String,
+    /// Not published yet.
+    pub draft: bool,
+    /// Marked as not ready for production.
+    pub prerelease: bool,
+    /// The notes.
+    pub body: String,
+    /// Where the tag is made.
+    pub target_commitish: String,
+    /// In the order of their upload.
+    pub assets: Vec<AssetView>,
+}
+
+/// One file of a release.
+#[derive(Debug, Clone)]
+pub struct AssetView {
+    /// The asset's id.
+    pub id: u64,
+    /// The name after GitHub's renaming.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// `sha256:<hex>`; none while in state `starter`.
+    pub digest: Option<String>,
+    /// `uploaded` or `starter`.
+    pub state: String,
+    /// The bytes.
+    pub content: Bytes,
+}
+
+/// One call that was received.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// When it came, precisely.
+    pub time: Timestamp,
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The query, or nothing.
+    pub query: String,
+    /// The answer's status; 0 if the answer was lost on purpose.
+    pub status: u16,
+}
