@@ -32,7 +32,7 @@ mod tests {
     fn names_are_rewritten() {
         for (given, expected) in [
             ("bllvm-0.1.0.tar.gz", "bllvm-0.1.0.tar.gz"),
-            ("key manager (linux).zip", "key.manager.linux.zip"),
+            ("key manager (linux).zip", "key.manager.linux..zip"),
             ("résumé.txt", "resume.txt"),
             (".env", "default.env"),
             ("a+b@c_d", "a+b@c_d"),
