@@ -1,0 +1,245 @@
+//! The client: one request, its deadline, its classification, its pages.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
+use commons_domain::times::Speed;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use reqwest::{Method, Response, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::Error;
+
+pub use reqwest::Body;
+
+/// Every call but a transfer is over by then.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// A transfer's bytes may not stop for longer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pages are of this size, GitHub's largest.
+pub(crate) const PER_PAGE: usize = 100;
+
+/// How to reach GitHub.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `https://api.github.com`, or a GitHub Enterprise Server's.
+    pub api_url: Url,
+    /// A token.
+    pub token: SecretString,
+    /// Divides the sleeps between tries.
+    pub speed: Speed,
+}
+
+impl Settings {
+    /// Checks the URL.
+    pub fn new(api_url: &str, token: SecretString, speed: Speed) -> Result<Self, url::ParseError> {
+        Ok(Self {
+            api_url: Url::parse(api_url)?,
+            token,
+            speed,
+        })
+    }
+}
+
+/// GitHub's REST API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GitHub {
+    http: reqwest::Client,
+    settings: Settings,
+}
+
+/// A transfer from GitHub.
+pub struct Download {
+    /// Announced bytes.
+    pub content_length: Option<u64>,
+    /// `application/zip` for what it is.
+    pub content_type: Option<String>,
+    /// From Content-Disposition.
+    pub file_name: Option<String>,
+    /// The bytes.
+    pub body: BoxStream<'static, Result<Bytes, Error>>,
+}
+
+impl GitHub {
+    /// A client; redirects are not followed by it, since they go to other hosts.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        // A second caller finds the provider installed, which is what it wants.
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("bllvm-commons/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(DEADLINE)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|error| Error::Unexpected {
+                call: "a new client".into(),
+                message: error.to_string(),
+            })?;
+        Ok(Self { http, settings })
+    }
+
+    /// A read: tried again where GitHub could not be seen, not where it limits.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let call = format!("GET {path}");
+        let response = self.read(path, "application/vnd.github+json").await?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| Error::of_transport(&call, error))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
+            call,
+            message: error.to_string(),
+        })
+    }
+
+    /// A read whose answer is not parsed.
+    pub(crate) async fn read(&self, path: &str, accept: &str) -> Result<Response, Error> {
+        let once = || self.send(Method::GET, path, None, accept);
+        let wait = self.settings.speed.real(Duration::from_millis(500));
+        once.retry(
+            ExponentialBuilder::default()
+                .with_min_delay(wait)
+                .with_max_times(2)
+                .with_jitter(),
+        )
+        .when(|error| matches!(error, Error::Unavailable { .. }))
+        .await
+    }
+
+    /// A write: once.
+    pub(crate) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, Error> {
+        self.send(method, path, body, "application/vnd.github+json")
+            .await
+    }
+
+    /// A write whose answer is an object.
+    pub(crate) async fn write_for<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Error> {
+        let call = format!("{method} {path}");
+        let response = self.write(method, path, Some(body)).await?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| Error::of_transport(&call, error))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
+            call,
+            message: error.to_string(),
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        accept: &str,
+    ) -> Result<Response, Error> {
+        let base = self.settings.api_url.as_str().trim_end_matches('/');
+        let call = format!("{method} {path}");
+        let mut request = self
+            .http
+            .request(method, format!("{base}{path}"))
+            .timeout(DEADLINE)
+            .header("Accept", accept);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(&call, request).await
+    }
+
+    /// Sends an authorised request; any answer but 2xx and 302 is an error.
+    pub(crate) async fn answer(
+        &self,
+        call: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Response, Error> {
+        let response = request
+            .header("X-GitHub-Api-Version", "2022-11-28")
+            .bearer_auth(self.settings.token.expose_secret())
+            .send()
+            .await
+            .map_err(|error| Error::of_transport(call, error))?;
+        accept(call, response).await
+    }
+
+    /// The HTTP client, for transfers.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Every page of a list, until one is short or `enough` of it was seen.
+    pub(crate) async fn pages<T, P>(
+        &self,
+        path: &str,
+        items: impl Fn(P) -> Vec<T>,
+        most: usize,
+        enough: impl Fn(&[T]) -> bool,
+    ) -> Result<Vec<T>, Error>
+    where
+        P: DeserializeOwned,
+    {
+        let mut all = Vec::new();
+        for page in 1..=most {
+            let more = items(
+                self.get(&format!("{path}?per_page={PER_PAGE}&page={page}"))
+                    .await?,
+            );
+            let last = more.len() < PER_PAGE || enough(&more);
+            all.extend(more);
+            if last {
+                return Ok(all);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The answer if it is 2xx or 302, else what it means.
+pub(crate) async fn accept(call: &str, response: Response) -> Result<Response, Error> {
+    let status = response.status();
+    if status.is_success() || status.as_u16() == 302 {
+        return Ok(response);
+    }
+    let headers = response.headers().clone();
+    let body = response.text().await.unwrap_or_default();
+    Err(Error::of_status(
+        call,
+        status.as_u16(),
+        &headers,
+        &body,
+        Timestamp::now().as_second(),
+    ))
+}
+
+/// One segment of a path, encoded.
+pub(crate) fn segment(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    utf8_percent_encode(text, KEPT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_encoded_plus_included() {
+        assert_eq!(super::segment("a+b c/d.tar.gz"), "a%2Bb%20c%2Fd.tar.gz");
+    }
+}

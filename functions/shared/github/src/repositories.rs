@@ -1,0 +1,77 @@
+//! Repositories, refs, files, users.
+
+use commons_domain::names::RepoName;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde::Deserialize;
+
+use crate::client::segment;
+use crate::{Error, GitHub, Head, Repository};
+
+impl GitHub {
+    /// `GET /repos/{owner}/{repo}`.
+    pub async fn repository(&self, repository: &RepoName) -> Result<Repository, Error> {
+        self.get(&format!("/repos/{repository}")).await
+    }
+
+    /// The commit that a branch, tag or commit is at: `GET …/commits/{ref}`.
+    pub async fn head(&self, repository: &RepoName, git_ref: &str) -> Result<Head, Error> {
+        #[derive(Deserialize)]
+        struct Commit {
+            sha: String,
+        }
+        let path = format!("/repos/{repository}/commits/{}", segment(git_ref));
+        let call = format!("GET {path}");
+        let response = self.read(&path, "application/vnd.github+json").await?;
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok())
+            .map(str::to_owned);
+        let seen_at = date
+            .and_then(|date| rfc2822::parse(&date).ok())
+            .map_or_else(Timestamp::now, |zoned| zoned.timestamp());
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| Error::of_transport(&call, error))?;
+        let commit: Commit = serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
+            call,
+            message: error.to_string(),
+        })?;
+        Ok(Head {
+            sha: commit.sha,
+            seen_at,
+        })
+    }
+
+    /// A file's bytes at a ref: `GET …/contents/{path}`.
+    pub async fn file(
+        &self,
+        repository: &RepoName,
+        path: &str,
+        git_ref: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let file: Vec<String> = path.split('/').map(segment).collect();
+        let path = format!(
+            "/repos/{repository}/contents/{}?ref={}",
+            file.join("/"),
+            segment(git_ref)
+        );
+        let response = self.read(&path, "application/vnd.github.raw+json").await?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| Error::of_transport(&format!("GET {path}"), error))?;
+        Ok(bytes.to_vec())
+    }
+
+    /// The login that the token belongs to: the actor of the runs it starts.
+    pub async fn login(&self) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct User {
+            login: String,
+        }
+        Ok(self.get::<User>("/user").await?.login)
+    }
+}

@@ -1,0 +1,175 @@
+//! GitHub's objects, with the fields that are read.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// `GET /repos/{owner}/{repo}`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Repository {
+    /// Full name.
+    pub full_name: String,
+    /// The branch that `repository_dispatch` builds.
+    pub default_branch: String,
+}
+
+/// The commit that a ref is at.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The commit.
+    pub sha: String,
+    /// GitHub's clock when it said so.
+    pub seen_at: Timestamp,
+}
+
+/// A workflow.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Workflow {
+    /// Id.
+    pub id: u64,
+    /// `.github/workflows/build.yml`.
+    pub path: String,
+    /// `active`, or a way of being disabled.
+    pub state: String,
+}
+
+/// A workflow run. Status and conclusion stay text: GitHub adds values.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Run {
+    /// Id.
+    pub id: u64,
+    /// Attempt, from 1.
+    pub run_attempt: u32,
+    /// What started it.
+    pub event: String,
+    /// Where it stands.
+    pub status: String,
+    /// How it ended.
+    pub conclusion: Option<String>,
+    /// `run-name` where the workflow sets one.
+    pub display_title: String,
+    /// The commit it builds.
+    pub head_sha: String,
+    /// The workflow's path.
+    pub path: String,
+    /// Who started it.
+    #[serde(default, deserialize_with = "login")]
+    pub actor: Option<String>,
+    /// First created.
+    pub created_at: Timestamp,
+    /// This attempt was started.
+    pub run_started_at: Option<Timestamp>,
+    /// Its page.
+    pub html_url: String,
+}
+
+fn login<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct User {
+        login: String,
+    }
+    Ok(Option::<User>::deserialize(deserializer)?.map(|user| user.login))
+}
+
+/// A job of a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Job {
+    /// Name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+    /// How it ended.
+    pub conclusion: Option<String>,
+}
+
+/// An artifact of a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Artifact {
+    /// Id.
+    pub id: u64,
+    /// Name; re-runs leave several of one name.
+    pub name: String,
+    /// Bytes of the download.
+    pub size_in_bytes: u64,
+    /// Whether it is gone.
+    pub expired: bool,
+    /// Uploaded.
+    pub created_at: Timestamp,
+    /// Gone after.
+    pub expires_at: Option<Timestamp>,
+    /// `sha256:<hex>` of the download; null before upload-artifact v4.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+/// A release.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Release {
+    /// Id.
+    pub id: u64,
+    /// Its tag, which a draft does not have yet.
+    pub tag_name: String,
+    /// Seen by those who can push only.
+    pub draft: bool,
+    /// Marked as a prerelease.
+    pub prerelease: bool,
+    /// Its page.
+    pub html_url: String,
+    /// Where assets go; a URI template.
+    pub upload_url: String,
+    /// Assets and tag are locked.
+    #[serde(default)]
+    pub immutable: bool,
+}
+
+/// A release's asset.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Asset {
+    /// Id.
+    pub id: u64,
+    /// The name that GitHub gave it.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// `uploaded`, or `starter` after a broken upload.
+    pub state: String,
+    /// `sha256:<hex>`, or null.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Where people download it.
+    pub browser_download_url: String,
+}
+
+/// A release to create.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewRelease {
+    /// The tag.
+    pub tag_name: String,
+    /// The commit that the tag will be at, if it does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_commitish: Option<String>,
+    /// Title.
+    pub name: String,
+    /// Markdown.
+    pub body: String,
+    /// Not seen by everybody.
+    pub draft: bool,
+    /// Marked as a prerelease.
+    pub prerelease: bool,
+}
+
+/// What to change of a release.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ReleaseUpdate {
+    /// Markdown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// False: publish it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<bool>,
+    /// Mark it as a prerelease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prerelease: Option<bool>,
+    /// `true`, `false` or `legacy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub make_latest: Option<String>,
+}
