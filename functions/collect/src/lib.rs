@@ -1,1 +1,11 @@
-//! The collect stage.
+//! Collect: from a green run to verified files in S3 and their list.
+//!
+//! Running it twice is safe: files go to keys that name the run, its attempt and
+//! the file, S3 checks the sum that each is sent with, so writing one again writes
+//! the same; the build becomes complete by one conditional write at the end.
+
+mod collect_run;
+mod handle;
+
+pub use collect_run::{CollectError, Job, collect_run};
+pub use handle::{Input, Next, Output, handle};

@@ -1,1 +1,209 @@
-//! The dispatch stage.
+//! Dispatch: starts the build of one component, once.
+//!
+//! It reads what the build requires, re-reads the pin, takes the repository's
+//! dispatch lock, writes the intent, and acts once.
+//!
+//! Running it twice is safe: everything before the intent only reads, or takes a
+//! lock that the same build may take again; the intent is conditioned on the
+//! status that was read, so only one of two runs gets past it; and a build whose
+//! intent is written is never dispatched by this stage, only looked for by Poll.
+
+mod act;
+
+use commons_domain::build::Build;
+use commons_domain::build::BuildStatus;
+use commons_domain::dispatch::{Readiness, readiness};
+use commons_domain::lock::{self, Lock, LockDecision};
+use commons_domain::manifest::Trigger;
+use commons_domain::names::ReleaseKey;
+use commons_domain::times::{BUSY_WAIT, RUN_APPEAR_TIMEOUT};
+use commons_runtime::{Stage, StageError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Which build.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Its release.
+    pub release: ReleaseKey,
+    /// Its component.
+    pub component: String,
+    /// The generation of the execution that asks.
+    pub generation: u64,
+    /// The child execution that carries it.
+    #[serde(default)]
+    pub child: Option<String>,
+}
+
+/// Where the build goes from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Something that it requires is not green.
+    AwaitDependencies,
+    /// The lock is held, or GitHub cannot be seen: wait, no attempt counted.
+    Busy,
+    /// A dispatch is on its way.
+    AwaitRun,
+    /// Green already.
+    Green,
+    /// It has its end.
+    Over,
+}
+
+/// The answer to the state machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Where to go.
+    pub next: Next,
+    /// The build's wake-up counter, for the wait that follows.
+    pub seq: u64,
+    /// Seconds to wait where `next` is `busy`.
+    pub wait_seconds: u64,
+}
+
+/// Starts the build if it may start.
+pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
+    let mut build = stage
+        .store
+        .own_build(&input.release, &input.component, input.generation)
+        .await?;
+    if input.child.is_some() && build.child != input.child {
+        let carried = Build {
+            child: input.child.clone(),
+            ..build.clone()
+        };
+        stage
+            .store
+            .change_build(&build, &carried, "carried by a child execution")
+            .await?;
+        build = carried;
+    }
+    let answer = |next: Next, build: &Build| Output {
+        next,
+        seq: build.seq,
+        wait_seconds: stage.config.speed.wait_seconds(BUSY_WAIT),
+    };
+    let mut readiness_now = look(&stage, &build).await?;
+    if let Readiness::NotReady(waiting_on) = &readiness_now {
+        // Written before the second look: a dependency that turns green in between
+        // finds this build in the set, or is seen green by the look.
+        if *waiting_on != build.waiting_on {
+            let waiting = Build {
+                waiting_on: waiting_on.clone(),
+                ..build.clone()
+            };
+            stage
+                .store
+                .change_build(&build, &waiting, "waits for what is not green")
+                .await?;
+            build = waiting;
+        }
+        readiness_now = look(&stage, &build).await?;
+    }
+    match readiness_now {
+        Readiness::OnItsWay => Ok(answer(Next::AwaitRun, &build)),
+        Readiness::Green => Ok(answer(Next::Green, &build)),
+        Readiness::Over => Ok(answer(Next::Over, &build)),
+        Readiness::NotReady(_) => Ok(answer(Next::AwaitDependencies, &build)),
+        Readiness::NotBefore(at) => {
+            let left =
+                u64::try_from((at.as_second() - Timestamp::now().as_second()).max(1)).unwrap_or(1);
+            Ok(Output {
+                wait_seconds: left,
+                ..answer(Next::Busy, &build)
+            })
+        }
+        Readiness::Blocked(why) => {
+            let blocked = build.ended(BuildStatus::Blocked, why, Timestamp::now());
+            stage
+                .store
+                .change_build(&build, &blocked, "a dependency ended without success")
+                .await?;
+            Ok(answer(Next::Over, &blocked))
+        }
+        Readiness::Ready => start(&stage, &build).await.map(|next| answer(next, &build)),
+    }
+}
+
+async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
+    let reads = build
+        .requires
+        .iter()
+        .map(|name| stage.store.build(&build.release, name));
+    let dependencies: Vec<Build> = futures_util::future::try_join_all(reads)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect();
+    if dependencies.len() != build.requires.len() {
+        return Err(StageError::Internal(format!(
+            "a build that {} requires is not in the table",
+            build.component
+        )));
+    }
+    Ok(readiness(build, &dependencies, Timestamp::now()))
+}
+
+/// Lock, pin, intent, act.
+async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+    if build.status == BuildStatus::Retrying && build.workflow_run_id.is_some() {
+        return act::rerun(stage, build).await;
+    }
+    let now = Timestamp::now();
+    let nonce = build.next_nonce();
+    let held = stage.store.lock(&build.repository).await?;
+    let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
+    if lock::decide(held.as_ref(), &build.release, &build.component, appear, now)
+        == LockDecision::Busy
+    {
+        return Ok(Next::Busy);
+    }
+    let lock = Lock {
+        release: build.release.clone(),
+        component: build.component.clone(),
+        nonce: nonce.clone(),
+        post_deadline: now + commons_domain::times::DISPATCH_DEADLINE,
+        orphaned: false,
+    };
+    if !stage
+        .store
+        .take_lock(&build.repository, held.as_ref(), &lock)
+        .await?
+    {
+        return Ok(Next::Busy);
+    }
+    let head = match stage.github.head(&build.repository, &build.git_ref).await {
+        Ok(head) => head,
+        Err(error) => {
+            stage.store.release_lock(&build.repository, &nonce).await?;
+            return act::refused_or_busy(stage, build, &error).await;
+        }
+    };
+    if head.sha != build.pin {
+        stage.store.release_lock(&build.repository, &nonce).await?;
+        let what = if build.spec.trigger == Trigger::RepositoryDispatch {
+            "branch"
+        } else {
+            "tag"
+        };
+        let why = format!(
+            "PinMoved: {what} {} of {} moved from {}, where this release pinned it, to {}",
+            build.git_ref, build.repository, build.pin, head.sha
+        );
+        act::fail(stage, build, why).await?;
+        return Ok(Next::Over);
+    }
+    let intent = build.intent(nonce, head.seen_at, Timestamp::now());
+    // The owner is read again before each write to GitHub; the intent's own
+    // condition then keeps a later owner from missing it.
+    stage
+        .store
+        .own_release(&build.release, build.generation)
+        .await?;
+    stage
+        .store
+        .change_build(build, &intent, "intent to dispatch")
+        .await?;
+    act::dispatch(stage, &intent).await
+}

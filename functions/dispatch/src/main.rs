@@ -1,3 +1,6 @@
 //! Wiring of the dispatch function.
 
-fn main() {}
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    commons_runtime::run(commons_dispatch::handle).await
+}

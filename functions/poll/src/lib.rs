@@ -1,1 +1,348 @@
-//! The poll stage.
+//! Poll: looks at the run of one build, records what it sees, and says how long to
+//! wait before the next look.
+//!
+//! Running it twice is safe: it reads the build first, claims a run under a
+//! condition, and changes the build only from the status and attempt that it read.
+//! Green is recorded on the build before its dependents are told, and every run
+//! of Poll on a green build tells them again.
+
+mod claim;
+mod green;
+
+use commons_domain::build::{Build, BuildStatus};
+use commons_domain::names::ReleaseKey;
+use commons_domain::run::{NextWait, Progress, Seen, after_failure, next_wait, overdue, progress};
+use commons_domain::times::{BUSY_WAIT, backoff};
+use commons_runtime::{Stage, StageError, block_dependents, end_build};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Which build.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Its release.
+    pub release: ReleaseKey,
+    /// Its component.
+    pub component: String,
+    /// The generation of the execution that asks.
+    pub generation: u64,
+}
+
+/// Where the build goes from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Look again soon: the run is not there yet, or queued.
+    Soon,
+    /// Look again: it runs.
+    Normal,
+    /// Webhooks will tell; look again late.
+    Long,
+    /// An attempt failed: Backoff, then Dispatch.
+    Retry,
+    /// The run succeeded.
+    Green,
+    /// The build has its end.
+    Over,
+}
+
+/// The answer to the state machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Where to go.
+    pub next: Next,
+    /// The build's wake-up counter, read before GitHub was asked.
+    pub seq: u64,
+    /// Seconds to wait where `next` is `retry`.
+    pub wait_seconds: u64,
+}
+
+/// Looks once.
+pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
+    // `seq` is read before GitHub is asked: a wake-up after this look grows it.
+    let build = stage
+        .store
+        .own_build(&input.release, &input.component, input.generation)
+        .await?;
+    let answer = |next: Next, wait_seconds: u64| Output {
+        next,
+        seq: build.seq,
+        wait_seconds,
+    };
+    let next = match build.status {
+        BuildStatus::Success | BuildStatus::Collected => {
+            green::tell_dependents(&stage, &build).await?;
+            if build.status == BuildStatus::Success {
+                Next::Green
+            } else {
+                Next::Over
+            }
+        }
+        status if status.is_failed() => {
+            block_dependents(&stage.store, &build).await?;
+            Next::Over
+        }
+        BuildStatus::Pending | BuildStatus::Retrying => Next::Retry,
+        _ => match look(&stage, &build).await {
+            Ok(next) => next,
+            Err(Look::CannotSee(error)) => {
+                tracing::warn!(%error, component = %build.component, "GitHub cannot be seen; the build keeps its state");
+                Next::Normal
+            }
+            Err(Look::Stage(error)) => return Err(error),
+        },
+    };
+    let wait = match next {
+        Next::Retry => {
+            let retry_at = stage
+                .store
+                .own_build(&input.release, &input.component, input.generation)
+                .await?
+                .retry_at;
+            let left = retry_at.map_or(0.0, |at| {
+                (at.as_millisecond() - Timestamp::now().as_millisecond()) as f64 / 1000.0
+            });
+            (left.ceil().max(1.0)) as u64
+        }
+        _ => stage.config.speed.wait_seconds(BUSY_WAIT),
+    };
+    Ok(answer(next, wait))
+}
+
+/// Why a look ended early.
+enum Look {
+    /// GitHub could not be asked: no news, not bad news.
+    CannotSee(commons_github::Error),
+    /// Anything else.
+    Stage(StageError),
+}
+
+impl From<commons_github::Error> for Look {
+    fn from(error: commons_github::Error) -> Self {
+        if error.is_cannot_see() {
+            Self::CannotSee(error)
+        } else {
+            Self::Stage(StageError::Refused(error.to_string()))
+        }
+    }
+}
+
+impl<E: Into<StageError>> From<StoreOr<E>> for Look {
+    fn from(error: StoreOr<E>) -> Self {
+        Self::Stage(error.0.into())
+    }
+}
+
+/// Marks an error as none of GitHub's.
+struct StoreOr<E>(E);
+
+async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
+    let Some(run_id) = build.workflow_run_id else {
+        return claim::find_run(stage, build).await;
+    };
+    // The lock is free once the run is claimed; a Poll that died in between left it.
+    if let (Some(nonce), BuildStatus::Dispatched) = (&build.nonce, build.status) {
+        stage
+            .store
+            .release_lock(&build.repository, nonce)
+            .await
+            .map_err(StoreOr)?;
+    }
+    let run = stage.github.run(&build.repository, run_id).await?;
+    let seen = Seen {
+        status: run.status.clone(),
+        conclusion: run.conclusion.clone(),
+        run_attempt: run.run_attempt,
+        head_sha: run.head_sha.clone(),
+        run_started_at: run.run_started_at,
+    };
+    let now = Timestamp::now();
+    let seen_progress = progress(build, &seen);
+    let changed = |status: BuildStatus| {
+        let mut next = build.clone();
+        next.status = status;
+        if status == BuildStatus::InProgress && next.started_at.is_none() {
+            next.started_at = seen.run_started_at.or(Some(now));
+        }
+        next
+    };
+    match seen_progress {
+        Progress::Unknown => {
+            if let Some(next) = lost_rerun(stage, build, now).await? {
+                return Ok(next);
+            }
+            Ok(wait_of(build))
+        }
+        Progress::Queued | Progress::InProgress => {
+            let running = seen_progress == Progress::InProgress;
+            let next = changed(if running {
+                BuildStatus::InProgress
+            } else {
+                BuildStatus::Queued
+            });
+            if let Some(why) = overdue(
+                &next,
+                next.started_at.filter(|_| running),
+                stage.config.speed,
+                now,
+            ) {
+                return time_out(stage, build, run_id, why).await;
+            }
+            if next != *build {
+                stage
+                    .store
+                    .change_build(build, &next, &format!("GitHub says {}", seen.status))
+                    .await
+                    .map_err(StoreOr)?;
+            }
+            Ok(wait_of(&next))
+        }
+        Progress::Green => {
+            let mut next = changed(BuildStatus::Success);
+            next.started_at = build.started_at.or(seen.run_started_at);
+            next.run_attempt = Some(seen.run_attempt);
+            next.completed_at = Some(now);
+            next.wait_token = None;
+            stage
+                .store
+                .change_build(build, &next, "the run succeeded")
+                .await
+                .map_err(StoreOr)?;
+            green::tell_dependents(stage, &next)
+                .await
+                .map_err(Look::Stage)?;
+            Ok(Next::Green)
+        }
+        Progress::Failed(why) => {
+            let why = format!("{why} ({})", run.html_url);
+            failed_attempt(stage, build, why, now).await
+        }
+        Progress::Cancelled => {
+            if stage
+                .github
+                .jobs(&build.repository, run_id)
+                .await?
+                .is_empty()
+            {
+                // Its concurrency group dropped it before any job: dispatched anew.
+                let fresh = Build {
+                    workflow_run_id: None,
+                    run_attempt: None,
+                    ..build.clone()
+                };
+                let next = after_failure(
+                    &fresh,
+                    "the run was cancelled before any job started".into(),
+                    stage
+                        .config
+                        .speed
+                        .real(backoff(build.retry_count + 1, jitter())),
+                    now,
+                );
+                return ended_or_retrying(stage, build, next).await;
+            }
+            let why = format!("the run was cancelled ({})", run.html_url);
+            end_build(&stage.store, build, BuildStatus::Cancelled, why)
+                .await
+                .map_err(Look::Stage)?;
+            Ok(Next::Over)
+        }
+        Progress::Ended(status, why) => {
+            let why = format!("{why} ({})", run.html_url);
+            end_build(&stage.store, build, status, why)
+                .await
+                .map_err(Look::Stage)?;
+            Ok(Next::Over)
+        }
+    }
+}
+
+fn wait_of(build: &Build) -> Next {
+    match next_wait(build) {
+        NextWait::Soon => Next::Soon,
+        NextWait::Normal => Next::Normal,
+        NextWait::Long => Next::Long,
+    }
+}
+
+/// A re-run whose answer was lost and that never showed: counted, and tried again.
+async fn lost_rerun(stage: &Stage, build: &Build, now: Timestamp) -> Result<Option<Next>, Look> {
+    let appear = stage
+        .config
+        .speed
+        .real(commons_domain::times::RUN_APPEAR_TIMEOUT);
+    let waiting =
+        build.status == BuildStatus::Dispatching || build.status == BuildStatus::Dispatched;
+    if !waiting
+        || build
+            .post_deadline
+            .is_none_or(|deadline| now <= deadline + appear)
+    {
+        return Ok(None);
+    }
+    let before = Build {
+        run_attempt: build.run_attempt.map(|attempt| attempt.saturating_sub(1)),
+        ..build.clone()
+    };
+    let wait = stage
+        .config
+        .speed
+        .real(backoff(build.retry_count + 1, jitter()));
+    let next = after_failure(&before, "NoRun: the re-run did not start".into(), wait, now);
+    ended_or_retrying(stage, build, next).await.map(Some)
+}
+
+async fn failed_attempt(
+    stage: &Stage,
+    build: &Build,
+    why: String,
+    now: Timestamp,
+) -> Result<Next, Look> {
+    let wait = stage
+        .config
+        .speed
+        .real(backoff(build.retry_count + 1, jitter()));
+    ended_or_retrying(stage, build, after_failure(build, why, wait, now)).await
+}
+
+/// Writes what a failed attempt makes of its build.
+async fn ended_or_retrying(stage: &Stage, build: &Build, next: Build) -> Result<Next, Look> {
+    if next.status == BuildStatus::Retrying {
+        let reason = format!("attempt {} failed; another follows", build.attempt);
+        stage
+            .store
+            .change_build(build, &next, &reason)
+            .await
+            .map_err(StoreOr)?;
+        return Ok(Next::Retry);
+    }
+    let why = next.error.clone().unwrap_or_default();
+    end_build(&stage.store, build, next.status, why)
+        .await
+        .map_err(Look::Stage)?;
+    Ok(Next::Over)
+}
+
+/// Over a limit of the manifest: cancel the run, and end.
+async fn time_out(stage: &Stage, build: &Build, run: u64, why: String) -> Result<Next, Look> {
+    stage
+        .store
+        .own_release(&build.release, build.generation)
+        .await
+        .map_err(StoreOr)?;
+    match stage.github.cancel(&build.repository, run).await {
+        Ok(()) => {}
+        // It ended in this moment: the next look sees how.
+        Err(commons_github::Error::Conflict { .. }) => return Ok(Next::Soon),
+        Err(error) => return Err(error.into()),
+    }
+    end_build(&stage.store, build, BuildStatus::TimedOut, why)
+        .await
+        .map_err(Look::Stage)?;
+    Ok(Next::Over)
+}
+
+/// A share from 0 to 1, from the clock's smallest digits.
+fn jitter() -> f64 {
+    f64::from(Timestamp::now().subsec_nanosecond() % 1_000_003) / 1_000_003.0
+}

@@ -1,1 +1,17 @@
-//! Artifacts and assets: archives, hashing, S3.
+//! Artifacts and assets: which to take, downloading and unpacking them with every
+//! byte accounted for, and the bucket that holds them.
+
+pub mod binaries;
+mod download;
+mod error;
+mod list;
+pub mod select;
+mod store;
+mod unpack;
+
+pub use aws_sdk_s3::primitives::ByteStream;
+pub use download::{FetchError, Fetched, fetch};
+pub use error::{StoreError, Verification};
+pub use list::{ArtifactRef, Asset, AssetList, list_key};
+pub use store::{Store, chunks};
+pub use unpack::{Unpacked, unpack};

@@ -1,1 +1,51 @@
-//! Configuration, clients, tracing, error to Lambda error type.
+//! What every stage needs around its story: configuration from the environment,
+//! clients, tracing, and errors under the names that the state machine knows.
+
+mod clients;
+mod config;
+mod ends;
+mod error;
+
+pub use clients::{Stage, aws, secret};
+pub use config::{Config, MissingVariables};
+pub use ends::{block_dependents, end_build};
+pub use error::StageError;
+
+use std::future::Future;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// JSON lines on standard output, as CloudWatch Logs reads them; `RUST_LOG` filters.
+pub fn init_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_current_span(true)
+        .init();
+}
+
+/// Runs a stage as a Lambda function: `handle` for each invocation, with the
+/// clients made once. A failure is logged here, once.
+pub async fn run<I, O, F, Fut>(handle: F) -> Result<(), lambda_runtime::Error>
+where
+    I: DeserializeOwned,
+    O: Serialize,
+    F: Fn(Stage, I) -> Fut,
+    Fut: Future<Output = Result<O, StageError>>,
+{
+    init_tracing();
+    let stage = Stage::from_env().await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<I>| {
+        let answer = handle(stage.clone(), event.payload);
+        async move {
+            answer.await.inspect_err(
+                |error| tracing::error!(error_type = error.name(), %error, "the stage failed"),
+            )
+        }
+    }))
+    .await
+}

@@ -1,0 +1,160 @@
+//! The one call that starts a run, and what its answers mean.
+
+use std::collections::BTreeMap;
+
+use commons_domain::build::{Build, BuildStatus, MatchedBy};
+use commons_domain::dispatch::{client_payload, workflow_inputs};
+use commons_domain::manifest::Trigger;
+use commons_runtime::{Stage, StageError, end_build};
+use commons_store::{Claim, Claimed};
+use jiff::Timestamp;
+
+use crate::Next;
+
+/// Sends the dispatch of a written intent.
+pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+    let nonce = build.nonce.as_deref().unwrap_or_default();
+    let sent = match build.spec.trigger {
+        Trigger::RepositoryDispatch => {
+            let pins: BTreeMap<String, String> = stage
+                .store
+                .builds(&build.release)
+                .await?
+                .into_iter()
+                .map(|b| (b.component, b.pin))
+                .collect();
+            let pins = serde_json::to_value(pins)
+                .map_err(|error| StageError::Internal(error.to_string()))?;
+            let payload = client_payload(build, nonce, &pins, Timestamp::now());
+            stage
+                .github
+                .repository_dispatch(&build.repository, &build.spec.event_type, &payload)
+                .await
+                .map(|()| None)
+        }
+        Trigger::WorkflowDispatch => {
+            let workflow = build.workflow_path.rsplit('/').next().unwrap_or_default();
+            let inputs = workflow_inputs(build, nonce);
+            stage
+                .github
+                .workflow_dispatch(&build.repository, workflow, &build.git_ref, &inputs)
+                .await
+        }
+    };
+    match sent {
+        Ok(None) => {
+            let dispatched = Build {
+                status: BuildStatus::Dispatched,
+                ..build.clone()
+            };
+            stage
+                .store
+                .change_build(build, &dispatched, "GitHub accepted the dispatch")
+                .await?;
+            Ok(Next::AwaitRun)
+        }
+        Ok(Some(run)) => {
+            let claim = Claim {
+                release: build.release.clone(),
+                component: build.component.clone(),
+                nonce: nonce.to_owned(),
+            };
+            if let Claimed::By(other) = stage.store.claim(&build.repository, run, &claim).await? {
+                let why = format!(
+                    "GitHub returned run {run}, which belongs to {} of {}",
+                    other.component, other.release
+                );
+                fail(stage, build, why).await?;
+                return Ok(Next::Over);
+            }
+            stage.store.release_lock(&build.repository, nonce).await?;
+            let claimed = build.claimed(run, 1, MatchedBy::ReturnedId);
+            stage
+                .store
+                .change_build(build, &claimed, "GitHub returned the run")
+                .await?;
+            Ok(Next::AwaitRun)
+        }
+        // Whether it was done is not known: the intent stands, Poll looks for the run.
+        Err(error) if !error.definitely_not_done() => {
+            tracing::warn!(%error, "the dispatch was not answered");
+            Ok(Next::AwaitRun)
+        }
+        Err(error) => {
+            stage.store.release_lock(&build.repository, nonce).await?;
+            refused_or_busy(stage, build, &error).await
+        }
+    }
+}
+
+/// Re-runs the failed jobs of the claimed run: the commit, run and claim stay.
+pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+    let Some(run) = build.workflow_run_id else {
+        return Err(StageError::Internal(format!(
+            "{} has no run to repeat",
+            build.component
+        )));
+    };
+    let intent = build.rerun_intent(Timestamp::now());
+    stage
+        .store
+        .own_release(&build.release, build.generation)
+        .await?;
+    stage
+        .store
+        .change_build(build, &intent, "intent to re-run")
+        .await?;
+    match stage.github.rerun_failed_jobs(&build.repository, run).await {
+        Ok(()) => {
+            let dispatched = Build {
+                status: BuildStatus::Dispatched,
+                ..intent.clone()
+            };
+            stage
+                .store
+                .change_build(&intent, &dispatched, "GitHub accepted the re-run")
+                .await?;
+            Ok(Next::AwaitRun)
+        }
+        Err(error) if !error.definitely_not_done() => {
+            tracing::warn!(%error, "the re-run was not answered");
+            Ok(Next::AwaitRun)
+        }
+        Err(error) => refused_or_busy(stage, &intent, &error).await,
+    }
+}
+
+/// Nothing was done. Where GitHub could not be seen the build keeps its place and
+/// waits; where GitHub refused, it ends with what GitHub said.
+pub async fn refused_or_busy(
+    stage: &Stage,
+    build: &Build,
+    error: &commons_github::Error,
+) -> Result<Next, StageError> {
+    if !error.is_cannot_see() {
+        fail(stage, build, error.to_string()).await?;
+        return Ok(Next::Over);
+    }
+    tracing::warn!(%error, "GitHub cannot be seen; the build keeps its place");
+    if build.status == BuildStatus::Dispatching {
+        let mut waiting = Build {
+            status: BuildStatus::Retrying,
+            retry_at: None,
+            ..build.clone()
+        };
+        // A re-run that was not sent is not the attempt to wait for.
+        if waiting.workflow_run_id.is_some() {
+            waiting.run_attempt = waiting.run_attempt.map(|attempt| attempt - 1);
+        }
+        stage
+            .store
+            .change_build(build, &waiting, "nothing was sent")
+            .await?;
+    }
+    Ok(Next::Busy)
+}
+
+/// Ends the build, and with it what requires it.
+pub async fn fail(stage: &Stage, build: &Build, why: String) -> Result<(), StageError> {
+    end_build(&stage.store, build, BuildStatus::Failure, why).await
+}

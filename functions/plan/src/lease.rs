@@ -1,0 +1,94 @@
+//! Taking the lease: a new owner only where nobody owns the release, or its owner
+//! does not run any more.
+
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
+use aws_sdk_sfn::types::ExecutionStatus;
+use commons_domain::lease::{LeaseDecision, decide};
+use commons_domain::names::ReleaseKey;
+use commons_domain::release::{Release, ReleaseStatus};
+use commons_runtime::{Stage, StageError};
+use commons_store::StoreError;
+use jiff::Timestamp;
+
+/// Takes the lease of a release for an execution, with the next generation.
+pub async fn take(
+    stage: &Stage,
+    key: &ReleaseKey,
+    prerelease: bool,
+    execution: &str,
+) -> Result<Release, StageError> {
+    let stored = stage.store.release(key).await?;
+    let mut decision = decide(stored.as_ref(), execution, None);
+    if let LeaseDecision::AskAbout { holder } = &decision {
+        decision = decide(stored.as_ref(), execution, Some(runs(stage, holder).await?));
+    }
+    let generation = match decision {
+        LeaseDecision::Take { generation } => generation,
+        LeaseDecision::Done => {
+            return Err(StageError::AlreadyPublished(format!(
+                "{key} is published already"
+            )));
+        }
+        LeaseDecision::Held { holder } | LeaseDecision::AskAbout { holder } => {
+            return Err(StageError::LeaseHeld(format!(
+                "{key} is being released by {holder}"
+            )));
+        }
+    };
+    let now = Timestamp::now();
+    let release = Release {
+        key: key.clone(),
+        status: ReleaseStatus::Planning,
+        generation,
+        lease: Some(execution.to_owned()),
+        prerelease,
+        manifest_ref: None,
+        manifest_commit: None,
+        github_release_id: stored.as_ref().and_then(|r| r.github_release_id),
+        html_url: None,
+        created_at: stored.as_ref().map_or(now, |r| r.created_at),
+        started_at: now,
+        completed_at: None,
+        error: None,
+    };
+    let written = match &stored {
+        None => stage.store.create_release(&release, "first owner").await,
+        Some(stored) => {
+            stage
+                .store
+                .change_release(stored, &release, "new owner")
+                .await
+        }
+    };
+    match written {
+        Ok(()) => Ok(release),
+        // Another execution was faster: it is the owner.
+        Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => Err(StageError::LeaseHeld(
+            format!("{key} was taken by another execution in this moment"),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an execution still runs, by what Step Functions says of it.
+async fn runs(stage: &Stage, execution: &str) -> Result<bool, StageError> {
+    match stage
+        .states
+        .describe_execution()
+        .execution_arn(execution)
+        .send()
+        .await
+    {
+        Ok(answer) => Ok(matches!(
+            answer.status(),
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive
+        )),
+        Err(error) => match error.as_service_error() {
+            // Forgotten 90 days after its end.
+            Some(DescribeExecutionError::ExecutionDoesNotExist(_)) => Ok(false),
+            _ => Err(StageError::Unavailable(format!(
+                "whether {execution} still runs cannot be seen"
+            ))),
+        },
+    }
+}

@@ -1,0 +1,176 @@
+//! Finding the run of a dispatch, and claiming it.
+
+use commons_domain::build::{Build, MatchedBy};
+use commons_domain::matching::{self, Candidate, Match};
+use commons_domain::run::after_failure;
+use commons_domain::times::{RUN_APPEAR_TIMEOUT, backoff};
+use commons_runtime::Stage;
+use commons_store::{Claim, Claimed};
+use jiff::Timestamp;
+
+use crate::{Look, Next, StoreOr, ended_or_retrying, jitter, wait_of};
+
+/// Looks for the run of the present attempt in the repository's unfiltered list.
+pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
+    let since = build.baseline.unwrap_or(build.created_at);
+    let runs: Vec<Candidate> = stage
+        .github
+        .runs_since(&build.repository, since)
+        .await?
+        .into_iter()
+        .map(candidate)
+        .collect();
+    for late in matching::late(build, &runs) {
+        cancel_late(stage, build, late).await?;
+    }
+    let login = stage.github.login().await?;
+    let mut unclaimed = Vec::new();
+    for run in matching::candidates(build, &runs, &login) {
+        match stage
+            .store
+            .claim_of(&build.repository, run.id)
+            .await
+            .map_err(StoreOr)?
+        {
+            None => unclaimed.push(run),
+            Some(claim) if claim == ours(build) => {
+                unclaimed = vec![run];
+                break;
+            }
+            Some(_) => {}
+        }
+    }
+    match matching::decide(build, &unclaimed) {
+        Match::Run {
+            id,
+            run_attempt,
+            by,
+        } => claim_run(stage, build, id, run_attempt, by).await,
+        Match::Ambiguous(ids) => {
+            let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+            let why = format!(
+                "AmbiguousRun: runs {} of {} could each be this build's",
+                ids.join(" and "),
+                build.repository
+            );
+            commons_runtime::end_build(
+                &stage.store,
+                build,
+                commons_domain::build::BuildStatus::Failure,
+                why,
+            )
+            .await
+            .map_err(Look::Stage)?;
+            Ok(Next::Over)
+        }
+        Match::None => absent(stage, build).await,
+    }
+}
+
+fn candidate(run: commons_github::Run) -> Candidate {
+    Candidate {
+        id: run.id,
+        path: run.path,
+        event: run.event,
+        head_sha: run.head_sha,
+        created_at: run.created_at,
+        actor: run.actor,
+        display_title: run.display_title,
+        run_attempt: run.run_attempt,
+    }
+}
+
+fn ours(build: &Build) -> Claim {
+    Claim {
+        release: build.release.clone(),
+        component: build.component.clone(),
+        nonce: build.nonce.clone().unwrap_or_default(),
+    }
+}
+
+async fn claim_run(
+    stage: &Stage,
+    build: &Build,
+    id: u64,
+    run_attempt: u32,
+    by: MatchedBy,
+) -> Result<Next, Look> {
+    let claim = ours(build);
+    if let Claimed::By(_) = stage
+        .store
+        .claim(&build.repository, id, &claim)
+        .await
+        .map_err(StoreOr)?
+    {
+        // Another build was faster: look again without this one.
+        return Ok(Next::Soon);
+    }
+    stage
+        .store
+        .release_lock(&build.repository, &claim.nonce)
+        .await
+        .map_err(StoreOr)?;
+    let claimed = build.claimed(id, run_attempt, by);
+    stage
+        .store
+        .change_build(build, &claimed, &format!("claimed run {id}"))
+        .await
+        .map_err(StoreOr)?;
+    // What the run does is known at once, without another wait.
+    Box::pin(crate::look(stage, &claimed)).await
+}
+
+/// No run. Within its time that is a reason to wait; after it, the attempt failed
+/// and its nonce is kept, so that a run that comes late is known and cancelled.
+async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
+    let now = Timestamp::now();
+    let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
+    if build
+        .post_deadline
+        .is_none_or(|deadline| now <= deadline + appear)
+    {
+        return Ok(wait_of(build));
+    }
+    let mut given_up = build.clone();
+    given_up.abandoned.extend(build.nonce.clone());
+    let why = format!(
+        "NoRun: no run of {} appeared in {} after the dispatch; does it listen to '{}'?",
+        build.workflow_path, build.repository, build.spec.event_type
+    );
+    let wait = stage
+        .config
+        .speed
+        .real(backoff(build.retry_count + 1, jitter()));
+    let next = after_failure(&given_up, why, wait, now);
+    if next.status.is_failed()
+        && let Some(nonce) = &build.nonce
+    {
+        stage
+            .store
+            .orphan_lock(&build.repository, nonce)
+            .await
+            .map_err(StoreOr)?;
+    }
+    ended_or_retrying(stage, build, next).await
+}
+
+async fn cancel_late(stage: &Stage, build: &Build, late: &Candidate) -> Result<(), Look> {
+    let claim = Claim {
+        nonce: "late".into(),
+        ..ours(build)
+    };
+    if let Claimed::By(_) = stage
+        .store
+        .claim(&build.repository, late.id, &claim)
+        .await
+        .map_err(StoreOr)?
+    {
+        return Ok(());
+    }
+    tracing::warn!(run = late.id, component = %build.component, "a run came late; it is cancelled");
+    match stage.github.cancel(&build.repository, late.id).await {
+        // 409: it has ended by itself.
+        Ok(()) | Err(commons_github::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Green: dependents stop waiting.
+
+use commons_domain::build::Build;
+use commons_runtime::{Stage, StageError};
+use futures_util::future::try_join_all;
+
+/// Takes a green build out of what each dependent waits for, and completes the
+/// token of one that waits for nothing any more. A token that is gone is no error.
+pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageError> {
+    let builds = stage.store.builds(&green.release).await?;
+    let dependents = builds
+        .iter()
+        .filter(|b| b.requires.contains(&green.component) && !b.status.is_failed());
+    try_join_all(dependents.map(|dependent| async {
+        if !dependent.waiting_on.contains(&green.component) && dependent.wait_token.is_none() {
+            // Still told: Dispatch may be about to put it back into the set.
+            tracing::debug!(dependent = %dependent.component, "does not wait");
+        }
+        let told = stage
+            .store
+            .stop_waiting_on(
+                &green.release,
+                &dependent.component,
+                &green.component,
+                green.generation,
+            )
+            .await?;
+        let waits_for_dependencies = told.status == commons_domain::build::BuildStatus::Pending;
+        if let (true, true, Some(token)) = (
+            waits_for_dependencies,
+            told.waiting_on.is_empty(),
+            &told.wait_token,
+        ) {
+            stage.store.complete_token(token).await?;
+        }
+        Ok::<(), StageError>(())
+    }))
+    .await?;
+    Ok(())
+}

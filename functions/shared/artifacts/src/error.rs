@@ -1,0 +1,66 @@
+//! What fails verification, and what the bucket may come back with.
+
+use commons_domain::names::Sha256;
+
+/// Something that was built is not what it should be. Never published.
+#[derive(Debug, thiserror::Error)]
+pub enum Verification {
+    /// The bytes are not those that GitHub announced.
+    #[error("artifact {artifact} has the digest {got}, but GitHub announced {announced}")]
+    DigestMismatch {
+        /// The artifact's name.
+        artifact: String,
+        /// GitHub's digest.
+        announced: Sha256,
+        /// The digest of what came.
+        got: Sha256,
+    },
+    /// An archive that cannot be unpacked, or must not be.
+    #[error("artifact {artifact}: {why}")]
+    BadArchive {
+        /// The artifact's name.
+        artifact: String,
+        /// What is wrong, with the entry's name.
+        why: String,
+    },
+    /// Two different files of one name.
+    #[error("{first} and {second} are both named {name}, with different contents")]
+    NameClash {
+        /// The asset's name.
+        name: String,
+        /// Where one is from.
+        first: String,
+        /// Where the other is from.
+        second: String,
+    },
+    /// A declared binary is not among what was built.
+    #[error("{component} declares the binary {binary}, which is in none of: {looked_in}")]
+    MissingBinary {
+        /// The component.
+        component: String,
+        /// The binary.
+        binary: String,
+        /// The files that were looked at.
+        looked_in: String,
+    },
+    /// GitHub has deleted the artifact.
+    #[error("ArtifactExpired: artifact {artifact} has expired{}", at.map(|at| format!(" on {at}")).unwrap_or_default())]
+    Expired {
+        /// The artifact's name.
+        artifact: String,
+        /// When.
+        at: Option<jiff::Timestamp>,
+    },
+}
+
+/// The bucket did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} of {key} failed: {why}")]
+pub struct StoreError {
+    /// Which call.
+    pub action: &'static str,
+    /// Which object.
+    pub key: String,
+    /// What happened.
+    pub why: String,
+}

@@ -1,0 +1,89 @@
+//! The clients of a stage, made once per environment.
+
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use commons_artifacts::Store as Objects;
+use commons_github::GitHub;
+use commons_store::Store;
+use secrecy::SecretString;
+
+use crate::{Config, StageError};
+
+/// What a stage works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Stage {
+    /// What the environment says.
+    pub config: Config,
+    /// GitHub's REST API.
+    pub github: GitHub,
+    /// The `build_runs` table.
+    pub store: Store,
+    /// The bucket.
+    pub objects: Objects,
+    /// Step Functions.
+    pub states: aws_sdk_sfn::Client,
+}
+
+impl Stage {
+    /// From the environment, with the token read from Secrets Manager.
+    pub async fn from_env() -> Result<Self, StageError> {
+        let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
+        let aws = aws().await;
+        let token = secret(&aws, &config.github_token_secret).await?;
+        let github = GitHub::new(
+            commons_github::Settings::new(&config.github_api_url, token, config.speed)
+                .map_err(|error| StageError::Internal(error.to_string()))?,
+        )
+        .map_err(|error| StageError::Internal(error.to_string()))?;
+        let states = aws_sdk_sfn::Client::new(&aws);
+        Ok(Self {
+            store: Store::new(
+                aws_sdk_dynamodb::Client::new(&aws),
+                states.clone(),
+                &config.table,
+            ),
+            objects: Objects::new(s3(&aws), &config.bucket),
+            github,
+            states,
+            config,
+        })
+    }
+}
+
+/// The environment's AWS configuration, over rustls with ring.
+pub async fn aws() -> aws_config::SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(http)
+        .load()
+        .await
+}
+
+/// S3 with the bucket in the path where the endpoint is another than AWS's.
+fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
+    let local = aws.endpoint_url().is_some();
+    aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(aws)
+            .force_path_style(local)
+            .build(),
+    )
+}
+
+/// The text of a secret.
+pub async fn secret(aws: &aws_config::SdkConfig, id: &str) -> Result<SecretString, StageError> {
+    let answer = aws_sdk_secretsmanager::Client::new(aws)
+        .get_secret_value()
+        .secret_id(id)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| {
+        use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
+        let code = error.code().unwrap_or("no answer");
+        StageError::Unavailable(format!("secret {id} cannot be read: {code}"))
+    })?;
+    answer
+        .secret_string()
+        .map(|text| SecretString::from(text.trim().to_owned()))
+        .ok_or_else(|| StageError::Refused(format!("secret {id} holds no text")))
+}

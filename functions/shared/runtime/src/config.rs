@@ -1,0 +1,116 @@
+//! Configuration. Secrets are not in the environment: their names are.
+
+use std::env;
+
+use commons_domain::names::RepoName;
+use commons_domain::times::Speed;
+
+/// What the environment says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `TABLE`: the `build_runs` table.
+    pub table: String,
+    /// `BUCKET`: artifacts, asset lists and plans.
+    pub bucket: String,
+    /// `GITHUB_API_URL`: `https://api.github.com`, or a GitHub Enterprise Server's.
+    pub github_api_url: String,
+    /// `GITHUB_TOKEN_SECRET`: id of the secret that holds the token.
+    pub github_token_secret: String,
+    /// `RELEASE_REPOSITORY`: `owner/name`.
+    pub release_repository: RepoName,
+    /// `MANIFEST_PATH`: the manifest's path in the release repository.
+    pub manifest_path: String,
+    /// `STATE_MACHINE_ARN`: the release state machine.
+    pub state_machine_arn: String,
+    /// `SPEED`: simulated seconds per real second, 1 but in rehearsals.
+    pub speed: Speed,
+}
+
+/// Every variable that is missing or malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment lacks {}", .0.join(", "))]
+pub struct MissingVariables(pub Vec<String>);
+
+impl Config {
+    /// Reads the environment, and reports every fault at once.
+    pub fn from_env() -> Result<Self, MissingVariables> {
+        Self::from(|name| env::var(name).ok())
+    }
+
+    /// As [`Config::from_env`], from any source of variables.
+    pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Self, MissingVariables> {
+        let mut missing = Vec::new();
+        let mut text = |name: &str| {
+            variable(name)
+                .filter(|value| !value.is_empty())
+                .unwrap_or_else(|| {
+                    missing.push(name.to_owned());
+                    String::new()
+                })
+        };
+        let table = text("TABLE");
+        let bucket = text("BUCKET");
+        let github_api_url = text("GITHUB_API_URL");
+        let github_token_secret = text("GITHUB_TOKEN_SECRET");
+        let release_repository = text("RELEASE_REPOSITORY");
+        let manifest_path = text("MANIFEST_PATH");
+        let state_machine_arn = text("STATE_MACHINE_ARN");
+        let speed = variable("SPEED").unwrap_or_else(|| "1".into());
+        let repository = RepoName::new(&release_repository);
+        if let Err(error) = &repository
+            && !release_repository.is_empty()
+        {
+            missing.push(format!("a valid RELEASE_REPOSITORY ({error})"));
+        }
+        let speed = speed
+            .parse::<f64>()
+            .ok()
+            .filter(|speed| speed.is_finite() && *speed > 0.0);
+        if speed.is_none() {
+            missing.push("a SPEED above 0".into());
+        }
+        match (repository, speed) {
+            (Ok(release_repository), Some(speed)) if missing.is_empty() => Ok(Self {
+                table,
+                bucket,
+                github_api_url,
+                github_token_secret,
+                release_repository,
+                manifest_path,
+                state_machine_arn,
+                speed: Speed(speed),
+            }),
+            _ => Err(MissingVariables(missing)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        let error = Config::from(|name| (name == "TABLE").then(|| "t".into()))
+            .unwrap_err()
+            .to_string();
+        for name in [
+            "BUCKET",
+            "GITHUB_API_URL",
+            "GITHUB_TOKEN_SECRET",
+            "RELEASE_REPOSITORY",
+            "MANIFEST_PATH",
+            "STATE_MACHINE_ARN",
+        ] {
+            assert!(error.contains(name), "{name} is not in: {error}");
+        }
+        assert!(!error.contains("TABLE,"));
+    }
+
+    #[test]
+    fn a_speed_of_nothing_is_refused() {
+        let error = Config::from(|name| Some(if name == "SPEED" { "0" } else { "o/r" }.into()))
+            .unwrap_err();
+        assert_eq!(error.to_string(), "the environment lacks a SPEED above 0");
+    }
+}

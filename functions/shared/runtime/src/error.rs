@@ -1,0 +1,71 @@
+//! A stage's errors. Their names are an API: the state machine's Catch and Retry
+//! name them.
+
+use commons_store::StoreError;
+use lambda_runtime::Diagnostic;
+
+/// Why a stage did not do its work; `Display` is one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The release has another owner; this one stops.
+    #[error("{0}")]
+    LeaseLost(String),
+    /// Another execution owns the release and runs: this one steps aside.
+    #[error("{0}")]
+    LeaseHeld(String),
+    /// The release is published: there is nothing to do.
+    #[error("{0}")]
+    AlreadyPublished(String),
+    /// What was asked for cannot be done as it is: input, manifest, repository.
+    #[error("{0}")]
+    Refused(String),
+    /// A build is not complete, so nothing is published.
+    #[error("{0}")]
+    NotComplete(String),
+    /// What was uploaded is not what was collected.
+    #[error("{0}")]
+    VerificationFailed(String),
+    /// GitHub or AWS could not be seen: try again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A defect of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl StageError {
+    /// The name that the state machine knows.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LeaseLost(_) => "LeaseLost",
+            Self::LeaseHeld(_) => "LeaseHeld",
+            Self::AlreadyPublished(_) => "AlreadyPublished",
+            Self::Refused(_) => "Refused",
+            Self::NotComplete(_) => "NotComplete",
+            Self::VerificationFailed(_) => "VerificationFailed",
+            Self::Unavailable(_) => "Unavailable",
+            Self::Internal(_) => "Internal",
+        }
+    }
+}
+
+impl From<StageError> for Diagnostic {
+    fn from(error: StageError) -> Self {
+        Self {
+            error_type: error.name().to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+impl From<StoreError> for StageError {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match error {
+            StoreError::LeaseLost { .. } => Self::LeaseLost(text),
+            // Read again: the next try sees what changed.
+            StoreError::Stale { .. } | StoreError::Unavailable { .. } => Self::Unavailable(text),
+            StoreError::Missing { .. } | StoreError::Malformed { .. } => Self::Internal(text),
+        }
+    }
+}
