@@ -1,0 +1,142 @@
+"""Deploys infra/template.yaml to the local cloud, as `sam deploy` does to AWS.
+
+Usage: deploy.py --endpoint URL --account ID --bin DIR --zips DIR [--parameter NAME=VALUE …]
+       deploy.py --render-definition OUT
+
+Prints the stack's outputs as JSON on standard output. The second form writes the
+state machine's definition with its substitutions, for validators.
+"""
+
+import argparse
+import json
+import platform
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import yaml
+
+INFRA = Path(__file__).resolve().parent.parent
+FUNCTIONS = ["webhook", "plan", "dispatch", "poll", "collect", "publish", "settle"]
+STACK = "commons"
+
+
+class Template(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms."""
+
+
+def short_form(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if suffix in ("Ref", "Condition"):
+        return {suffix: value}
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {f"Fn::{suffix}": value}
+
+
+Template.add_multi_constructor("!", short_form)
+
+
+def definition():
+    """The definition as JSON text, numeric placeholders unquoted: the local cloud
+    substitutes in the text and reads JSON only."""
+    states = yaml.safe_load((INFRA.parent / "statemachine/release.asl.yaml").read_text())
+    text = json.dumps(states, indent=1, ensure_ascii=False)
+    return re.sub(r'"(\$\{\w+Seconds\})"', r"\1", text)
+
+
+def render(out):
+    """The definition as deployed, with stand-in ARNs."""
+    template = yaml.load((INFRA / "template.yaml").read_text(), Template)
+    defaults = {name: p.get("Default") for name, p in template["Parameters"].items()}
+
+    def value(match):
+        name = match.group(1)
+        if name.endswith("Arn"):
+            return f"arn:aws:lambda:us-east-1:000000000000:function:{name[:-3]}"
+        return str(defaults.get(name) or name)
+
+    text = re.sub(r"\$\{(\w+)\}", value, definition())
+    json.loads(text)
+    Path(out).write_text(text)
+
+
+def zipped(binary, zips):
+    """A zip that holds the binary as `bootstrap`; made anew only when it changed."""
+    stat = binary.stat()
+    target = zips / f"{binary.name}-{stat.st_mtime_ns}-{stat.st_size}.zip"
+    if not target.exists():
+        zips.mkdir(parents=True, exist_ok=True)
+        for old in zips.glob(f"{binary.name}-*.zip"):
+            old.unlink(missing_ok=True)
+        part = target.with_suffix(".part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            info = zipfile.ZipInfo("bootstrap")
+            info.external_attr = 0o755 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, binary.read_bytes(), compresslevel=1)
+        part.replace(target)
+    return target
+
+
+def deploy(options):
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session(
+        aws_access_key_id=options.account, aws_secret_access_key="local", region_name="us-east-1"
+    )
+    config = Config(retries={"max_attempts": 1}, proxies={}, s3={"addressing_style": "path"})
+    client = lambda name: session.client(name, endpoint_url=options.endpoint, config=config)
+    s3, cloudformation = client("s3"), client("cloudformation")
+    bucket = f"deploy-{options.account}"
+    s3.create_bucket(Bucket=bucket)
+
+    template = yaml.load((INFRA / "template.yaml").read_text(), Template)
+    for name in FUNCTIONS:
+        path = zipped(Path(options.bin) / name, Path(options.zips))
+        s3.put_object(Bucket=bucket, Key=f"{name}.zip", Body=path.read_bytes())
+        function = template["Resources"][f"{name.capitalize()}Function"]
+        function["Properties"]["CodeUri"] = f"s3://{bucket}/{name}.zip"
+        function.pop("Metadata")
+    s3.put_object(Bucket=bucket, Key="release.asl.json", Body=definition().encode())
+    template["Resources"]["Release"]["Properties"]["DefinitionUri"] = f"s3://{bucket}/release.asl.json"
+
+    parameters = dict(parameter.split("=", 1) for parameter in options.parameter)
+    parameters.setdefault("TlsOnly", "false")
+    parameters.setdefault("Architecture", "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64")
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+    )
+    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    json.dump(outputs, sys.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--render-definition", metavar="OUT")
+    for name in ("endpoint", "account", "bin", "zips"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--parameter", action="append", default=[])
+    options = parser.parse_args()
+    if options.render_definition:
+        render(options.render_definition)
+    else:
+        deploy(options)
+
+
+if __name__ == "__main__":
+    main()
