@@ -121,7 +121,6 @@ pub async fn publish(
             }
             .to_owned(),
         ),
-        ..ReleaseUpdate::default()
     };
     Ok(stage
         .github

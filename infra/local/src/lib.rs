@@ -1,1 +1,25 @@
-//! The Docker-free local cloud: start, deploy, reset.
+//! The local cloud: ministack in a Python environment below `target/`, without
+//! Docker and without an AWS account. The demo and the tests share it: prepare,
+//! start, deploy the stack into an account, call, stop.
+
+mod account;
+mod cloud;
+mod prepare;
+
+pub use account::{Account, Service, Stack, Transitions};
+pub use cloud::{LocalCloud, Options};
+pub use prepare::{
+    Missing, Progress, Toolchain, build_functions, check_prerequisites, ensure_venv,
+};
+
+/// Why the local cloud did not do what was asked; one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+impl Error {
+    /// What was done, and what came of it.
+    pub(crate) fn of(what: &str, error: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}

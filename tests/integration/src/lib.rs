@@ -1,1 +1,222 @@
-//! Scenarios on the local cloud and the simulator.
+//! A world per test: an account of the shared local cloud with the template
+//! deployed into it, and a GitHub simulator of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use github_simulator::{Settings, Simulator, fixture_repositories};
+use local_cloud::{Account, LocalCloud, Options, Service, Stack, Toolchain};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// The release repository of every world.
+pub const RELEASE_REPOSITORY: &str = "BTCDecoded/bllvm";
+/// The six components.
+pub const MANIFEST: &str = include_str!("../../fixtures/versions.toml");
+/// What signs webhooks.
+pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
+/// Simulated seconds per real second.
+const SPEED: f64 = 120.0;
+
+struct Shared {
+    toolchain: Toolchain,
+    functions: PathBuf,
+}
+
+static SHARED: OnceCell<Shared> = OnceCell::const_new();
+
+/// One test's world.
+pub struct World {
+    /// GitHub.
+    pub github: Simulator,
+    /// What is deployed.
+    pub stack: Stack,
+    /// The account it is deployed in.
+    pub account: Account,
+    cloud: LocalCloud,
+}
+
+impl World {
+    /// Starts a cloud and a simulator, and deploys the template.
+    pub async fn start() -> World {
+        let shared = SHARED
+            .get_or_init(|| async {
+                let quiet = |_: &str| {};
+                let toolchain = local_cloud::ensure_venv(&quiet).await.expect("the venv");
+                let functions = local_cloud::build_functions(&|_| {})
+                    .await
+                    .expect("the functions");
+                Shared {
+                    toolchain,
+                    functions,
+                }
+            })
+            .await;
+        let log = shared
+            .toolchain
+            .target
+            .join("integration")
+            .join(format!("{}.log", unique()));
+        std::fs::create_dir_all(log.parent().expect("a folder")).expect("a folder for logs");
+        let cloud = LocalCloud::start(&shared.toolchain, Options { log, auth: false })
+            .await
+            .expect("the local cloud");
+        let settings = Settings {
+            speed: SPEED,
+            ..Settings::default()
+        };
+        let token = settings.token.clone();
+        let github = Simulator::start(settings).await.expect("the simulator");
+        for repository in fixture_repositories(MANIFEST, RELEASE_REPOSITORY) {
+            github.add_repository(repository);
+        }
+        let account = cloud.account("000000000001").expect("an account");
+        let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
+        let parameters = BTreeMap::from(
+            [
+                ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
+                ("GitHubApiUrl", github.api_url()),
+                ("GitHubToken", token),
+                ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
+                ("Speed", SPEED.to_string()),
+                ("PollSoonSeconds", seconds(5.0)),
+                ("PollNormalSeconds", seconds(30.0)),
+                ("PollLongSeconds", seconds(300.0)),
+                ("AwaitDependenciesSeconds", "60".to_owned()),
+                ("TlsOnly", "false".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let stack = account
+            .deploy(&shared.toolchain, &shared.functions, &parameters)
+            .await
+            .expect("a deployed stack");
+        github.set_webhook(&stack.webhook_url, WEBHOOK_SECRET);
+        World {
+            github,
+            stack,
+            account,
+            cloud,
+        }
+    }
+
+    /// Starts the release by hand; the execution's ARN.
+    pub async fn release(&self, version: &str) -> String {
+        let input = json!({ "version": version }).to_string();
+        let body = json!({"stateMachineArn": self.stack.state_machine_arn, "input": input});
+        let answer = self
+            .account
+            .call(Service::States, "StartExecution", body)
+            .await
+            .expect("a started execution");
+        answer["executionArn"].as_str().expect("its ARN").to_owned()
+    }
+
+    /// The executions of the machine.
+    pub async fn executions(&self) -> Vec<Value> {
+        let body = json!({"stateMachineArn": self.stack.state_machine_arn});
+        let answer = self
+            .account
+            .call(Service::States, "ListExecutions", body)
+            .await
+            .expect("the executions");
+        answer["executions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until an execution has ended, and describes it.
+    pub async fn ended(&self, execution: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let body = json!({"executionArn": execution});
+            let answer = self
+                .account
+                .call(Service::States, "DescribeExecution", body)
+                .await
+                .expect("the execution");
+            if answer["status"] != "RUNNING" {
+                return answer;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "the execution still runs after two minutes"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The items of a release whose sort key begins with `prefix`, attributes unwrapped.
+    pub async fn items(&self, version: &str, prefix: &str) -> Vec<Value> {
+        let body = json!({
+            "TableName": self.stack.table,
+            "ConsistentRead": true,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
+                ":sk": {"S": prefix},
+            },
+        });
+        let answer = self
+            .account
+            .call(Service::DynamoDb, "Query", body)
+            .await
+            .expect("the items");
+        answer["Items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .iter()
+            .map(unwrap_item)
+            .collect()
+    }
+
+    /// Build statuses by component.
+    pub async fn statuses(&self, version: &str) -> BTreeMap<String, String> {
+        let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let builds = self.items(version, "build#").await;
+        builds
+            .iter()
+            .map(|build| (text(build, "component"), text(build, "status")))
+            .collect()
+    }
+
+    /// Stops everything.
+    pub async fn stop(self) {
+        self.github.stop().await;
+        self.cloud.stop().await;
+    }
+}
+
+fn unique() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock");
+    format!("{}-{}", std::process::id(), now.as_nanos())
+}
+
+fn unwrap_item(item: &Value) -> Value {
+    let object = item.as_object().cloned().unwrap_or_default();
+    object
+        .into_iter()
+        .map(|(name, value)| (name, unwrap(&value)))
+        .collect()
+}
+
+fn unwrap(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|object| object.iter().next()) else {
+        return Value::Null;
+    };
+    match kind.as_str() {
+        "N" => inner
+            .as_str()
+            .and_then(|n| n.parse::<i64>().ok())
+            .map_or(Value::Null, Value::from),
+        "M" => unwrap_item(inner),
+        "L" => inner
+            .as_array()
+            .map(|list| list.iter().map(unwrap).collect())
+            .unwrap_or_default(),
+        "NULL" => Value::Null,
+        _ => inner.clone(),
+    }
+}

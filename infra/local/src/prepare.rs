@@ -1,0 +1,226 @@
+//! What must be there before the cloud starts: tools, the Python environment, the
+//! built functions.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::Error;
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    /// The Python of the environment.
+    pub python: PathBuf,
+    /// The repository.
+    pub root: PathBuf,
+    /// Cargo's target folder: everything that is written is below it.
+    pub target: PathBuf,
+}
+
+/// What is missing on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    sentences: Vec<String>,
+    packages: Vec<&'static str>,
+}
+
+impl Missing {
+    /// The one line that installs it on Debian, if packages are what is missing.
+    pub fn apt_line(&self) -> Option<String> {
+        (!self.packages.is_empty()).then(|| format!("apt-get install {}", self.packages.join(" ")))
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentences.join("\n"))
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap_or_else(|_| PathBuf::from("."))
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Looks for cc and for Python 3.10 or later with venv.
+pub fn check_prerequisites() -> Result<(), Missing> {
+    let works = |program: &str, arguments: &[&str]| {
+        std::process::Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let mut missing = Missing {
+        sentences: Vec::new(),
+        packages: Vec::new(),
+    };
+    let mut lacks = |sentence: &str, packages: &[&'static str]| {
+        missing.sentences.push(sentence.to_owned());
+        missing.packages.extend(packages);
+    };
+    if !works("cc", &["--version"]) {
+        lacks("There is no C compiler (cc).", &["gcc", "libc6-dev"]);
+    }
+    if !works(
+        "python3",
+        &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
+    ) {
+        lacks(
+            "There is no Python 3.10 or later (python3).",
+            &["python3", "python3-venv"],
+        );
+    } else if !works("python3", &["-c", "import venv, ensurepip"]) {
+        lacks("Python has no venv.", &["python3-venv"]);
+    }
+    if missing.sentences.is_empty() {
+        Ok(())
+    } else {
+        Err(missing)
+    }
+}
+
+/// Makes the Python environment once; `progress` is told what happens. Callers on
+/// one machine wait for each other.
+pub async fn ensure_venv(progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Toolchain, Error> {
+    let target = target();
+    let home = target.join("local-cloud");
+    std::fs::create_dir_all(&home)
+        .map_err(|error| Error::of("the folder target/local-cloud", error))?;
+    let lock = std::fs::File::create(home.join("venv.lock"))
+        .map_err(|error| Error::of("the venv's lock", error))?;
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+        .await
+        .map_err(|error| Error::of("the venv's lock", error))?
+        .map_err(|error| Error::of("the venv's lock", error))?;
+    let venv = home.join("venv");
+    let toolchain = Toolchain {
+        python: venv.join("bin/python"),
+        root: root(),
+        target,
+    };
+    let marker = venv.join("requirements.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(toolchain);
+    }
+    progress("setting up Python's environment, about half a minute");
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv))
+    .await?;
+    let requirements = toolchain.root.join("infra/local/requirements.txt");
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ];
+    run(Command::new(&toolchain.python)
+        .args(install)
+        .arg(requirements))
+    .await?;
+    std::fs::write(&marker, REQUIREMENTS).map_err(|error| Error::of("the venv's marker", error))?;
+    drop(lock);
+    Ok(toolchain)
+}
+
+async fn run(command: &mut Command) -> Result<(), Error> {
+    let what = format!("{:?}", command.as_std().get_program());
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| Error::of(&what, error))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(Error(format!(
+            "{what} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )))
+    }
+}
+
+/// One step of the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Crates that are done.
+    pub done: u64,
+    /// The crate that was done last.
+    pub name: String,
+}
+
+/// Builds the functions for this machine, with the features that `cargo test` uses,
+/// so that nothing is built twice; the folder that holds them.
+pub async fn build_functions(
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<PathBuf, Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(cargo)
+        .args([
+            "build",
+            "--workspace",
+            "--bins",
+            "--message-format",
+            "json-render-diagnostics",
+            "--quiet",
+        ])
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Error::of("cargo build", error))?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| Error("cargo build has no output".into()))?;
+    let mut lines = BufReader::new(stdout).lines();
+    let mut done = 0;
+    while let Some(line) = lines
+        .next_line()
+        .await
+        .map_err(|error| Error::of("cargo build", error))?
+    {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else {
+            continue;
+        };
+        if message["reason"] == "compiler-artifact" {
+            done += 1;
+            let name = message["target"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            progress(Progress { done, name });
+        }
+    }
+    let output = child
+        .wait_with_output()
+        .await
+        .map_err(|error| Error::of("cargo build", error))?;
+    if output.status.success() {
+        Ok(target().join("debug"))
+    } else {
+        Err(Error(format!(
+            "the functions do not build: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )))
+    }
+}

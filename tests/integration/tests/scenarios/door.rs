@@ -1,0 +1,36 @@
+//! The webhook's door.
+
+use integration::World;
+
+#[tokio::test]
+async fn a_bad_signature_is_refused_and_starts_nothing() {
+    let world = World::start().await;
+    let body = r#"{"ref":"v0.1.0","ref_type":"tag","repository":{"full_name":"BTCDecoded/bllvm"}}"#;
+    let answer = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .post(&world.stack.webhook_url)
+        .header("X-GitHub-Event", "create")
+        .header("X-GitHub-Delivery", "1")
+        .header("X-Hub-Signature-256", format!("sha256={}", "0".repeat(64)))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 401);
+    assert!(world.executions().await.is_empty());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_tag_that_is_no_version_is_ignored() {
+    let world = World::start().await;
+    let payload = serde_json::json!({
+        "ref": "latest", "ref_type": "tag", "repository": {"full_name": "BTCDecoded/bllvm"},
+    });
+    let status = world.github.send_webhook("create", payload).await.unwrap();
+    assert_eq!(status, 202);
+    assert!(world.executions().await.is_empty());
+    world.stop().await;
+}
