@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::cloud::client;
+use crate::cloud::http_client;
 use crate::{Error, Toolchain};
 
 /// A service with a JSON protocol.
@@ -64,7 +64,7 @@ impl Account {
         Ok(Self {
             endpoint: endpoint.to_owned(),
             id: id.to_owned(),
-            http: client()?,
+            http: http_client()?,
         })
     }
 

@@ -31,7 +31,7 @@ impl LocalCloud {
     /// Starts it on a free loopback port, with an environment of its own: nothing
     /// of the user's AWS settings, tokens or proxies reaches it or its functions.
     pub async fn start(toolchain: &Toolchain, options: Options) -> Result<Self, Error> {
-        let http = client()?;
+        let http = http_client()?;
         let mut last = String::new();
         // A port that is free now may be taken in the next moment: try again.
         for _ in 0..3 {
@@ -131,7 +131,11 @@ fn free_port() -> Result<u16, Error> {
         .map_err(|error| Error::of("a free port", error))
 }
 
-pub(crate) fn client() -> Result<reqwest::Client, Error> {
+/// A client for what runs on this machine: no proxy.
+pub fn http_client() -> Result<reqwest::Client, Error> {
+    // Where the functions are built in the same workspace, reqwest speaks TLS and
+    // wants a provider, even for plain HTTP. A second call finds it installed.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .build()

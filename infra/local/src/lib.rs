@@ -7,7 +7,7 @@ mod cloud;
 mod prepare;
 
 pub use account::{Account, Service, Stack, Transitions};
-pub use cloud::{LocalCloud, Options};
+pub use cloud::{LocalCloud, Options, http_client};
 pub use prepare::{
     Missing, Progress, Toolchain, build_functions, check_prerequisites, ensure_venv,
 };

@@ -1,1 +1,158 @@
-use super::*;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{NextWait, Progress, Seen, after_failure, next_wait, overdue, progress};
+use crate::build::{Build, BuildStatus, MatchedBy, Planned};
+use crate::manifest::Manifest;
+use crate::names::{ReleaseKey, RepoName};
+use crate::times::Speed;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn claimed() -> Build {
+    let manifest =
+        Manifest::parse("[versions]\na = { version = \"0.1.0\", max_retries = 1 }").unwrap();
+    let planned = Planned {
+        spec: manifest.components()["a"].clone(),
+        repository: RepoName::new("o/a").unwrap(),
+        pin: "p".into(),
+        git_ref: "main".into(),
+        workflow_path: ".github/workflows/build.yml".into(),
+    };
+    Build::new(
+        ReleaseKey::new("o/a/v0.1.0").unwrap(),
+        planned,
+        1,
+        [].into(),
+        at(0),
+    )
+    .intent("bc-0123456789abcdef".into(), at(0), at(0))
+    .claimed(7, 1, MatchedBy::Nonce)
+}
+
+fn seen(status: &str, conclusion: Option<&str>) -> Seen {
+    Seen {
+        status: status.into(),
+        conclusion: conclusion.map(str::to_owned),
+        run_attempt: 1,
+        head_sha: "p".into(),
+        run_started_at: None,
+    }
+}
+
+#[test]
+fn every_state_of_a_run_means_something() {
+    let of = |status, conclusion| progress(&claimed(), &seen(status, conclusion));
+    for waiting in ["queued", "requested", "pending", "waiting"] {
+        assert_eq!(of(waiting, None), Progress::Queued);
+    }
+    assert_eq!(of("in_progress", None), Progress::InProgress);
+    assert_eq!(of("completed", Some("success")), Progress::Green);
+    assert_eq!(of("completed", Some("cancelled")), Progress::Cancelled);
+    for again in ["failure", "timed_out"] {
+        assert!(
+            matches!(of("completed", Some(again)), Progress::Failed(_)),
+            "{again}"
+        );
+    }
+    for end in [
+        "startup_failure",
+        "action_required",
+        "neutral",
+        "skipped",
+        "stale",
+    ] {
+        assert!(
+            matches!(
+                of("completed", Some(end)),
+                Progress::Ended(BuildStatus::Failure, _)
+            ),
+            "{end}"
+        );
+    }
+}
+
+#[test]
+fn what_we_do_not_know_is_no_failure() {
+    assert_eq!(
+        progress(&claimed(), &seen("completed", Some("new_word"))),
+        Progress::Unknown
+    );
+    assert_eq!(
+        progress(&claimed(), &seen("new_word", None)),
+        Progress::Unknown
+    );
+}
+
+#[test]
+fn an_earlier_attempt_than_the_awaited_one_is_no_news() {
+    let rerun = Build {
+        status: BuildStatus::Retrying,
+        ..claimed()
+    }
+    .rerun_intent(at(1));
+    assert_eq!(
+        progress(&rerun, &seen("completed", Some("failure"))),
+        Progress::Unknown
+    );
+}
+
+#[test]
+fn a_run_of_another_commit_is_refused() {
+    let other = Seen {
+        head_sha: "q".into(),
+        ..seen("completed", Some("success"))
+    };
+    assert!(
+        matches!(progress(&claimed(), &other), Progress::Ended(BuildStatus::Failure, why) if why.contains("pinned at p"))
+    );
+}
+
+#[test]
+fn failures_are_counted_to_the_manifest_s_limit() {
+    let wait = Duration::from_secs(30);
+    let again = after_failure(&claimed(), "it failed".into(), wait, at(10));
+    assert_eq!(
+        (again.status, again.retry_count, again.retry_at),
+        (BuildStatus::Retrying, 1, Some(at(40)))
+    );
+    let over = after_failure(&again, "it failed".into(), wait, at(50));
+    assert_eq!(over.status, BuildStatus::Failure);
+    assert_eq!(over.error.as_deref(), Some("it failed, in 2 attempts"));
+}
+
+#[test]
+fn the_two_time_limits_are_apart() {
+    let real = Speed(1.0);
+    assert_eq!(overdue(&claimed(), Some(at(0)), real, at(3600)), None);
+    assert!(
+        overdue(&claimed(), Some(at(0)), real, at(3601))
+            .unwrap()
+            .contains("timeout_minutes = 60")
+    );
+    assert_eq!(overdue(&claimed(), None, real, at(14_400)), None);
+    assert!(
+        overdue(&claimed(), None, real, at(14_401))
+            .unwrap()
+            .contains("queue_timeout_minutes = 240")
+    );
+    assert!(overdue(&claimed(), Some(at(0)), Speed(60.0), at(61)).is_some());
+}
+
+#[test]
+fn waits_are_long_only_where_webhooks_come() {
+    let wait = |status, woken| {
+        next_wait(&Build {
+            status,
+            woken,
+            ..claimed()
+        })
+    };
+    assert_eq!(wait(BuildStatus::InProgress, true), NextWait::Long);
+    assert_eq!(wait(BuildStatus::InProgress, false), NextWait::Normal);
+    assert_eq!(wait(BuildStatus::Queued, false), NextWait::Soon);
+    assert_eq!(wait(BuildStatus::Dispatching, true), NextWait::Soon);
+}

@@ -6,9 +6,7 @@ use integration::World;
 async fn a_bad_signature_is_refused_and_starts_nothing() {
     let world = World::start().await;
     let body = r#"{"ref":"v0.1.0","ref_type":"tag","repository":{"full_name":"BTCDecoded/bllvm"}}"#;
-    let answer = reqwest::Client::builder()
-        .no_proxy()
-        .build()
+    let answer = local_cloud::http_client()
         .unwrap()
         .post(&world.stack.webhook_url)
         .header("X-GitHub-Event", "create")

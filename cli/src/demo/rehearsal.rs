@@ -1,0 +1,258 @@
+//! What a rehearsal runs on: the local cloud, the GitHub simulator, the stack.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use commons_domain::names::{Sha256, Version};
+use github_simulator::{
+    Component, Script, Settings, Simulator, fixture_repositories, fixture_repositories_for,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use local_cloud::{Account, Error, LocalCloud, Options, Service, Stack};
+use serde_json::{Value, json};
+
+use super::Wanted;
+
+/// Crates that the functions' build finishes; the bar's length only.
+const CRATES: u64 = 420;
+/// The organisation of every rehearsal.
+const OWNER: &str = "BTCDecoded";
+
+/// Everything that runs.
+pub struct Rehearsal {
+    /// GitHub.
+    pub github: Simulator,
+    /// The account that the stack is in.
+    pub account: Account,
+    /// The stack.
+    pub stack: Stack,
+    /// The release repository.
+    pub repository: String,
+    cloud: LocalCloud,
+}
+
+impl Rehearsal {
+    /// Prepares and starts everything.
+    pub async fn start(wanted: &Wanted) -> Result<Self, Error> {
+        let bar = build_bar();
+        let say = |text: &str| bar.println_or_print(text);
+        let step = |step: local_cloud::Progress| {
+            bar.bar.set_position(step.done);
+            bar.bar.set_message(step.name);
+        };
+        let (toolchain, functions) = tokio::try_join!(
+            local_cloud::ensure_venv(&say),
+            local_cloud::build_functions(&step)
+        )?;
+        bar.bar.finish_and_clear();
+
+        let logs = toolchain.target.join("demo");
+        std::fs::create_dir_all(&logs)
+            .map_err(|error| Error(format!("the folder for logs: {error}")))?;
+        let log = logs.join(format!("{}.log", std::process::id()));
+        let secret = secret("webhook");
+        let settings = Settings {
+            speed: wanted.speed,
+            token: secret_token(),
+            ..Settings::default()
+        };
+        let token = settings.token.clone();
+        let (cloud, github) = tokio::join!(
+            LocalCloud::start(&toolchain, Options { log, auth: false }),
+            Simulator::start(settings)
+        );
+        let cloud = cloud?;
+        let github = github
+            .map_err(|error| Error(format!("the GitHub simulator does not start: {error}")))?;
+        let repository = add_repositories(&github, wanted)?;
+        let account = cloud.account("000000000001")?;
+        let wait = |simulated: f64| (simulated / wanted.speed).ceil().max(1.0).to_string();
+        let parameters = [
+            ("ReleaseRepository", repository.clone()),
+            ("GitHubApiUrl", github.api_url()),
+            ("GitHubToken", token),
+            ("WebhookSecret", secret.clone()),
+            ("Speed", wanted.speed.to_string()),
+            ("PollSoonSeconds", wait(5.0)),
+            ("PollNormalSeconds", wait(30.0)),
+            ("PollLongSeconds", wait(300.0)),
+            ("AwaitDependenciesSeconds", wait(3600.0)),
+        ];
+        let parameters: BTreeMap<String, String> = parameters
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        println!(
+            "deploying infra/template.yaml to the local cloud at {}",
+            cloud.endpoint()
+        );
+        let stack = account.deploy(&toolchain, &functions, &parameters).await?;
+        github.set_webhook(&stack.webhook_url, &secret);
+        Ok(Self {
+            github,
+            account,
+            stack,
+            repository,
+            cloud,
+        })
+    }
+
+    /// Pushes the release's tag: GitHub sends its webhook. The execution's ARN.
+    pub async fn send_tag(&self, version: &Version) -> Result<String, Error> {
+        println!(
+            "pushing the tag {version} to {}: GitHub sends its webhook",
+            self.repository
+        );
+        self.github.create_tag(&self.repository, version.as_str());
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(20) {
+            let body = json!({"stateMachineArn": self.stack.state_machine_arn});
+            let answer = self
+                .account
+                .call(Service::States, "ListExecutions", body)
+                .await?;
+            if let Some(arn) = answer["executions"][0]["executionArn"].as_str() {
+                return Ok(arn.to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Error("the webhook started no execution within 20 s".into()))
+    }
+
+    /// The items of a release whose sort key begins so.
+    pub async fn items(&self, version: &Version, prefix: &str) -> Result<Vec<Value>, Error> {
+        let body = json!({
+            "TableName": self.stack.table,
+            "ConsistentRead": true,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": format!("{}/{version}", self.repository)},
+                ":sk": {"S": prefix},
+            },
+        });
+        let answer = self.account.call(Service::DynamoDb, "Query", body).await?;
+        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Where everything is, and how to start another release.
+    pub fn print_addresses(&self) {
+        println!("\nRunning until Ctrl-C:");
+        println!("  AWS     {}", self.cloud.endpoint());
+        println!("  GitHub  {}", self.github.api_url());
+        println!("  webhook {}", self.stack.webhook_url);
+        println!(
+            "  AWS_ACCESS_KEY_ID=000000000001 AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url {} stepfunctions start-execution --state-machine-arn {} --input '{{\"version\":\"v0.2.0\"}}'",
+            self.cloud.endpoint(),
+            self.stack.state_machine_arn
+        );
+    }
+
+    /// Stops everything.
+    pub async fn stop(self) {
+        self.cloud.stop().await;
+        self.github.stop().await;
+    }
+}
+
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn println_or_print(&self, text: &str) {
+        if std::io::stderr().is_terminal() {
+            self.bar.println(text)
+        } else {
+            println!("{text}")
+        }
+    }
+}
+
+fn build_bar() -> Bar {
+    let bar = ProgressBar::new(CRATES);
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} {msg} ({elapsed})")
+    {
+        bar.set_style(style);
+    }
+    let bar = Bar { bar };
+    bar.println_or_print(
+        "building the functions: about 4 minutes on 2 cores the first time, seconds after that",
+    );
+    bar
+}
+
+fn secret(purpose: &str) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_nanos());
+    Sha256::of(format!("{purpose}{now}{}", std::process::id()).as_bytes()).to_string()
+}
+
+fn secret_token() -> String {
+    format!("simulated-{}", &secret("token")[..16])
+}
+
+/// The repositories of the manifest; the release repository's name.
+fn add_repositories(github: &Simulator, wanted: &Wanted) -> Result<String, Error> {
+    let is_fixture = wanted.manifest.components().contains_key("bllvm");
+    let last = wanted
+        .manifest
+        .plan()
+        .critical_path
+        .last()
+        .cloned()
+        .unwrap_or_default();
+    let repository = if is_fixture {
+        format!("{OWNER}/bllvm")
+    } else {
+        format!("{OWNER}/{last}")
+    };
+    let repositories = if wanted.text == super::MANIFEST {
+        fixture_repositories(&wanted.text, &repository)
+    } else {
+        let mut components = Vec::new();
+        for component in wanted.manifest.components().values() {
+            let name = component
+                .repository(OWNER)
+                .map_err(|error| Error(error.to_string()))?;
+            let file = component
+                .workflow
+                .clone()
+                .unwrap_or_else(|| "build.yml".into());
+            components.push(Component {
+                repository: name.to_string(),
+                name: component.name.clone(),
+                binaries: component.binaries.clone(),
+                workflow: format!(".github/workflows/{file}"),
+                event_types: vec![component.event_type.clone()],
+                tags: [component.git_tag.clone()]
+                    .into_iter()
+                    .filter(|tag| !tag.is_empty() && name.to_string() != repository)
+                    .collect(),
+            });
+        }
+        fixture_repositories_for(&components, &wanted.text, &repository)
+    };
+    for added in repositories {
+        github.add_repository(added);
+    }
+    if let Some(component) = wanted
+        .fail
+        .as_ref()
+        .and_then(|fail| wanted.manifest.components().get(fail))
+    {
+        let name = component
+            .repository(OWNER)
+            .map_err(|error| Error(error.to_string()))?;
+        let script = Script {
+            queue_seconds: 5.0,
+            run_seconds: 60.0,
+            conclusions: vec!["failure".into()],
+            ..Script::default()
+        };
+        github.script(name.as_str(), script);
+    }
+    Ok(repository)
+}
