@@ -9,6 +9,7 @@ state machine's definition with its substitutions, for validators.
 
 import argparse
 import json
+import os
 import platform
 import re
 import sys
@@ -75,7 +76,7 @@ def zipped(binary, zips):
         zips.mkdir(parents=True, exist_ok=True)
         for old in zips.glob(f"{binary.name}-*.zip"):
             old.unlink(missing_ok=True)
-        part = target.with_suffix(".part")
+        part = target.with_suffix(f".{os.getpid()}.part")
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             info = zipfile.ZipInfo("bootstrap")
             info.external_attr = 0o755 << 16

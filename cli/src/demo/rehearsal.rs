@@ -66,7 +66,7 @@ impl Rehearsal {
         let github = github
             .map_err(|error| Error(format!("the GitHub simulator does not start: {error}")))?;
         let repository = add_repositories(&github, wanted)?;
-        let account = cloud.account("000000000001")?;
+        let account = cloud.account("000000000000")?;
         let wait = |simulated: f64| (simulated / wanted.speed).ceil().max(1.0).to_string();
         let parameters = [
             ("ReleaseRepository", repository.clone()),
@@ -142,7 +142,7 @@ impl Rehearsal {
         println!("  GitHub  {}", self.github.api_url());
         println!("  webhook {}", self.stack.webhook_url);
         println!(
-            "  AWS_ACCESS_KEY_ID=000000000001 AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url {} stepfunctions start-execution --state-machine-arn {} --input '{{\"version\":\"v0.2.0\"}}'",
+            "  AWS_ACCESS_KEY_ID=000000000000 AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url {} stepfunctions start-execution --state-machine-arn {} --input '{{\"version\":\"v0.2.0\"}}'",
             self.cloud.endpoint(),
             self.stack.state_machine_arn
         );

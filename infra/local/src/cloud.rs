@@ -65,7 +65,8 @@ impl LocalCloud {
         &self.endpoint
     }
 
-    /// An account of its own, by its 12 digits.
+    /// An account of its own, by its 12 digits. Webhooks carry no credentials, so they
+    /// reach the account 000000000000 only.
     pub fn account(&self, id: &str) -> Result<Account, Error> {
         Account::new(&self.endpoint, id)
     }

@@ -71,7 +71,7 @@ impl World {
         for repository in fixture_repositories(MANIFEST, RELEASE_REPOSITORY) {
             github.add_repository(repository);
         }
-        let account = cloud.account("000000000001").expect("an account");
+        let account = cloud.account("000000000000").expect("an account");
         let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
         let parameters = BTreeMap::from(
             [
