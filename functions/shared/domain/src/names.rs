@@ -309,7 +309,7 @@ mod tests {
             github_asset_name("bllvm-0.1.0.tar.gz"),
             "bllvm-0.1.0.tar.gz"
         );
-        assert_eq!(github_asset_name("café (1).zip"), "cafe.1.zip");
+        assert_eq!(github_asset_name("café (1).zip"), "cafe.1..zip");
         assert_eq!(github_asset_name(".hidden"), "default.hidden");
         assert_eq!(github_asset_name("a~~b+c@d"), "a.b+c@d");
     }
