@@ -162,7 +162,7 @@ impl Report {
         }
         println!("{table}\n");
         println!(
-            "makespan {:.1} s beside a critical path of {:.1} s; {} state transitions, largest payload {} bytes",
+            "makespan {:.1} s beside a critical path of {:.1} s; {} state transitions of the parent execution, largest payload {} bytes",
             self.makespan_seconds.unwrap_or_default(),
             self.critical_path_seconds,
             self.state_transitions,
