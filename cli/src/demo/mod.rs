@@ -76,23 +76,23 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     runtime.block_on(async {
         tokio::select! {
             code = carry(arguments, &wanted) => code,
-            () = interrupted() => {
+            code = interrupted() => {
                 eprintln!("interrupted");
-                ExitCode::from(130)
+                ExitCode::from(code)
             }
         }
     })
 }
 
-/// SIGINT or SIGTERM. What runs is dropped then, and dies.
-async fn interrupted() {
+/// SIGINT or SIGTERM; the exit code. What runs is dropped then, and dies.
+async fn interrupted() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
     match (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     ) {
         (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 }
         }
         // Without handlers the signals end the process, and the cloud dies with it.
         _ => std::future::pending().await,

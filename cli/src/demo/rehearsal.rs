@@ -150,7 +150,7 @@ impl Rehearsal {
 
     /// Stops everything.
     pub async fn stop(self) {
-        self.cloud.stop().await;
+        self.cloud.stop();
         self.github.stop().await;
     }
 }

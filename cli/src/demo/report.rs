@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use comfy_table::Table;
+use comfy_table::{CellAlignment, Table, presets};
 use commons_domain::names::Sha256;
 use jiff::Timestamp;
 use local_cloud::Error;
@@ -156,13 +156,17 @@ impl Report {
             self.release_url.as_deref().unwrap_or_default()
         );
         let mut table = Table::new();
+        table.load_style(presets::NOTHING);
         table.set_header(["asset", "bytes", "SHA-256"]);
         for asset in &self.assets {
             table.add_row([&asset.name, &asset.size.to_string(), &asset.sha256]);
         }
+        if let Some(bytes) = table.column_mut(1) {
+            bytes.set_cell_alignment(CellAlignment::Right);
+        }
         println!("{table}\n");
         println!(
-            "makespan {:.1} s beside a critical path of {:.1} s; {} state transitions of the parent execution, largest payload {} bytes",
+            "makespan {:.1} s beside a critical path of {:.1} s; {} state transitions, largest payload of a state {} bytes",
             self.makespan_seconds.unwrap_or_default(),
             self.critical_path_seconds,
             self.state_transitions,

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::cloud::http_client;
+use crate::group::Group;
 use crate::{Error, Toolchain};
 
 /// A service with a JSON protocol.
@@ -53,7 +53,7 @@ pub struct Stack {
 /// What an execution and its children did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transitions {
-    /// States that were entered.
+    /// State transitions as AWS bills them: states entered, and each retry of a task.
     pub count: u64,
     /// The largest input or output of a state.
     pub max_payload_bytes: u64,
@@ -86,16 +86,14 @@ impl Account {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", toolchain.target.join("local-cloud"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+            .env("TMPDIR", toolchain.target.join("local-cloud/tmp"))
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         for (name, value) in parameters {
             command.arg("--parameter").arg(format!("{name}={value}"));
         }
-        let output = command
-            .output()
-            .await
-            .map_err(|error| Error::of("the deployment", error))?;
+        let failed = |error| Error::of("the deployment", error);
+        let deployment = Group::spawn(&mut command).map_err(failed)?;
+        let output = deployment.output().await.map_err(failed)?;
         if !output.status.success() {
             return Err(Error(format!(
                 "the stack was not deployed: {}",
@@ -190,12 +188,12 @@ impl Account {
                 .call(Service::States, "GetExecutionHistory", body)
                 .await?;
             for event in page["events"].as_array().into_iter().flatten() {
-                if event["type"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .ends_with("StateEntered")
-                {
-                    total.count += 1;
+                match event["type"].as_str().unwrap_or_default() {
+                    // A task is scheduled once when it is entered, and once per retry.
+                    "TaskStateEntered" => {}
+                    "TaskScheduled" => total.count += 1,
+                    kind if kind.ends_with("StateEntered") => total.count += 1,
+                    _ => {}
                 }
                 for (details, field) in [
                     ("stateEnteredEventDetails", "input"),

@@ -1,10 +1,12 @@
 //! The cloud's process.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::process::{Child, Command};
+use tempfile::TempDir;
 
 use crate::{Account, Error, Toolchain};
 
@@ -20,11 +22,13 @@ pub struct Options {
     pub auth: bool,
 }
 
-/// A running local cloud. Dropping it kills it; it dies with this process too.
+/// A running local cloud. It ends when it is dropped, and with this process.
 #[derive(Debug)]
 pub struct LocalCloud {
     endpoint: String,
-    child: Child,
+    // Dropped in this order: the process ends before its home goes.
+    server: Server,
+    _home: Home,
 }
 
 impl LocalCloud {
@@ -32,12 +36,13 @@ impl LocalCloud {
     /// of the user's AWS settings, tokens or proxies reaches it or its functions.
     pub async fn start(toolchain: &Toolchain, options: Options) -> Result<Self, Error> {
         let http = http_client()?;
+        let home = Home::new(&toolchain.target.join("local-cloud"))?;
         let mut last = String::new();
         // A port that is free now may be taken in the next moment: try again.
         for _ in 0..3 {
             let port = free_port()?;
             let endpoint = format!("http://127.0.0.1:{port}");
-            let mut child = spawn(toolchain, &options, port, &endpoint)?;
+            let mut server = spawn(toolchain, &options, home.path(), port, &endpoint)?;
             let began = Instant::now();
             while began.elapsed() < STARTUP {
                 let health = http
@@ -45,9 +50,13 @@ impl LocalCloud {
                     .send()
                     .await;
                 if health.is_ok_and(|answer| answer.status().is_success()) {
-                    return Ok(Self { endpoint, child });
+                    return Ok(Self {
+                        endpoint,
+                        server,
+                        _home: home,
+                    });
                 }
-                if let Ok(Some(status)) = child.try_wait() {
+                if let Ok(Some(status)) = server.child.try_wait() {
                     last = format!("it ended with {status}");
                     break;
                 }
@@ -72,36 +81,31 @@ impl LocalCloud {
     }
 
     /// Stops it, and waits until it is gone.
-    pub async fn stop(mut self) {
-        let _gone = self.child.kill().await;
+    pub fn stop(self) {
+        drop(self.server);
     }
 }
 
 fn spawn(
     toolchain: &Toolchain,
     options: &Options,
+    home: &Path,
     port: u16,
     endpoint: &str,
-) -> Result<Child, Error> {
-    let home = toolchain
-        .target
-        .join("local-cloud/home")
-        .join(port.to_string());
-    std::fs::create_dir_all(&home).map_err(|error| Error::of("the local cloud's home", error))?;
-    let log = std::fs::File::create(&options.log)
-        .map_err(|error| Error::of("the local cloud's log", error))?;
+) -> Result<Server, Error> {
+    let log =
+        File::create(&options.log).map_err(|error| Error::of("the local cloud's log", error))?;
     let errors = log
         .try_clone()
         .map_err(|error| Error::of("the local cloud's log", error))?;
     let mut command = Command::new(&toolchain.python);
     command
         .arg(toolchain.root.join("infra/local/serve.py"))
-        .arg(std::process::id().to_string())
-        .current_dir(&home)
+        .current_dir(home)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", &home)
-        .env("TMPDIR", &home)
+        .env("HOME", home)
+        .env("TMPDIR", home)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("GATEWAY_PORT", port.to_string())
         .env("BIND_HOST", "127.0.0.1")
@@ -111,16 +115,77 @@ fn spawn(
         .env("AWS_SECRET_ACCESS_KEY", "local")
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
-        .stdin(Stdio::null())
+        .process_group(0)
+        .stdin(Stdio::piped())
         .stdout(log)
-        .stderr(errors)
-        .kill_on_drop(true);
+        .stderr(errors);
     if options.auth {
         command.env("AUTH", "true");
     }
-    command
+    let mut child = command
         .spawn()
-        .map_err(|error| Error::of("the local cloud", error))
+        .map_err(|error| Error::of("the local cloud", error))?;
+    let lifeline = child.stdin.take();
+    Ok(Server { child, lifeline })
+}
+
+/// The process. It kills its group, functions and all, when the pipe to it closes:
+/// on drop, or because this process is gone, however that happened.
+#[derive(Debug)]
+struct Server {
+    child: Child,
+    lifeline: Option<ChildStdin>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.lifeline.take();
+        let _gone = self.child.wait();
+    }
+}
+
+/// The folder that the cloud and its functions write to; gone when it is dropped.
+#[derive(Debug)]
+struct Home {
+    folder: TempDir,
+    _in_use: File,
+}
+
+impl Home {
+    const PREFIX: &str = "run-";
+
+    /// A new one. Those that killed processes left are removed: nobody holds their lock.
+    fn new(parent: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::of("the local cloud's home", error);
+        let one_at_a_time = File::create(parent.join("homes.lock")).map_err(failed)?;
+        one_at_a_time.lock().map_err(failed)?;
+        for entry in std::fs::read_dir(parent).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let left = |lock: File| lock.try_lock().is_ok();
+            if name.starts_with(Self::PREFIX) && File::open(lock_of(&path)).is_ok_and(left) {
+                std::fs::remove_dir_all(&path).map_err(failed)?;
+            }
+        }
+        let folder = tempfile::Builder::new()
+            .prefix(Self::PREFIX)
+            .tempdir_in(parent)
+            .map_err(failed)?;
+        let in_use = File::create(lock_of(folder.path())).map_err(failed)?;
+        in_use.lock().map_err(failed)?;
+        Ok(Self {
+            folder,
+            _in_use: in_use,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn lock_of(home: &Path) -> PathBuf {
+    home.join("in-use.lock")
 }
 
 fn free_port() -> Result<u16, Error> {

@@ -4,6 +4,7 @@
 
 mod account;
 mod cloud;
+mod group;
 mod prepare;
 
 pub use account::{Account, Service, Stack, Transitions};

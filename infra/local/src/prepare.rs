@@ -9,8 +9,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::Error;
+use crate::group::Group;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
+/// What an empty target folder grows to by a demo, with some to spare.
+const DISK_GB: u64 = 8;
 
 /// Where things are.
 #[derive(Debug, Clone)]
@@ -54,7 +57,7 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Looks for cc and for Python 3.10 or later with venv.
+/// Looks for cc, for Python 3.10 or later with venv, and for space on the disk.
 pub fn check_prerequisites() -> Result<(), Missing> {
     let works = |program: &str, arguments: &[&str]| {
         std::process::Command::new(program)
@@ -86,6 +89,17 @@ pub fn check_prerequisites() -> Result<(), Missing> {
     } else if !works("python3", &["-c", "import venv, ensurepip"]) {
         lacks("Python has no venv.", &["python3-venv"]);
     }
+    let target = target();
+    if !target.join("debug/plan").exists()
+        && let Some(free) = free_gb(&target)
+        && free < DISK_GB
+    {
+        let sentence = format!(
+            "{} has {free} GB free; the build needs {DISK_GB} GB.",
+            target.display()
+        );
+        lacks(&sentence, &[]);
+    }
     if missing.sentences.is_empty() {
         Ok(())
     } else {
@@ -93,12 +107,20 @@ pub fn check_prerequisites() -> Result<(), Missing> {
     }
 }
 
+/// Free space where `folder` is or will be, in GB; none where it cannot be told.
+fn free_gb(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let space = rustix::fs::statvfs(there).ok()?;
+    Some(space.f_bavail.saturating_mul(space.f_frsize) / 1_000_000_000)
+}
+
 /// Makes the Python environment once; `progress` is told what happens. Callers on
 /// one machine wait for each other.
 pub async fn ensure_venv(progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Toolchain, Error> {
     let target = target();
     let home = target.join("local-cloud");
-    std::fs::create_dir_all(&home)
+    let temporary = home.join("tmp");
+    std::fs::create_dir_all(&temporary)
         .map_err(|error| Error::of("the folder target/local-cloud", error))?;
     let lock = std::fs::File::create(home.join("venv.lock"))
         .map_err(|error| Error::of("the venv's lock", error))?;
@@ -119,7 +141,8 @@ pub async fn ensure_venv(progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Tool
     progress("setting up Python's environment, about half a minute");
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
-        .arg(&venv))
+        .arg(&venv)
+        .env("TMPDIR", &temporary))
     .await?;
     let requirements = toolchain.root.join("infra/local/requirements.txt");
     let install = [
@@ -132,7 +155,8 @@ pub async fn ensure_venv(progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Tool
     ];
     run(Command::new(&toolchain.python)
         .args(install)
-        .arg(requirements))
+        .arg(requirements)
+        .env("TMPDIR", &temporary))
     .await?;
     std::fs::write(&marker, REQUIREMENTS).map_err(|error| Error::of("the venv's marker", error))?;
     drop(lock);
@@ -141,12 +165,12 @@ pub async fn ensure_venv(progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Tool
 
 async fn run(command: &mut Command) -> Result<(), Error> {
     let what = format!("{:?}", command.as_std().get_program());
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
+    let failed = |error| Error::of(&what, error);
+    let output = Group::spawn(command)
+        .map_err(failed)?
         .output()
         .await
-        .map_err(|error| Error::of(&what, error))?;
+        .map_err(failed)?;
     if output.status.success() {
         Ok(())
     } else {
@@ -172,7 +196,22 @@ pub async fn build_functions(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // `cargo run` and `cargo test` describe their package in these; a build script
+    // that reads one would be run again, and all that stands on it built again.
+    for (name, _) in std::env::vars_os() {
+        let of_package = [
+            "CARGO_MANIFEST_",
+            "CARGO_PKG_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        let text = name.to_string_lossy();
+        if of_package.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
         .args([
             "build",
             "--workspace",
@@ -181,24 +220,15 @@ pub async fn build_functions(
             "json-render-diagnostics",
             "--quiet",
         ])
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Error::of("cargo build", error))?;
-    let stdout = child
-        .stdout
-        .take()
+        .current_dir(root());
+    let failed = |error| Error::of("cargo build", error);
+    let mut build = Group::spawn(&mut command).map_err(failed)?;
+    let stdout = build
+        .stdout()
         .ok_or_else(|| Error("cargo build has no output".into()))?;
     let mut lines = BufReader::new(stdout).lines();
     let mut done = 0;
-    while let Some(line) = lines
-        .next_line()
-        .await
-        .map_err(|error| Error::of("cargo build", error))?
-    {
+    while let Some(line) = lines.next_line().await.map_err(failed)? {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else {
             continue;
         };
@@ -211,10 +241,7 @@ pub async fn build_functions(
             progress(Progress { done, name });
         }
     }
-    let output = child
-        .wait_with_output()
-        .await
-        .map_err(|error| Error::of("cargo build", error))?;
+    let output = build.output().await.map_err(failed)?;
     if output.status.success() {
         Ok(target().join("debug"))
     } else {

@@ -183,7 +183,7 @@ impl World {
     /// Stops everything.
     pub async fn stop(self) {
         self.github.stop().await;
-        self.cloud.stop().await;
+        self.cloud.stop();
     }
 }
 
