@@ -74,13 +74,21 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return refuse(&[format!("the runtime does not start: {error}")]),
     };
     runtime.block_on(async {
-        tokio::select! {
-            code = carry(arguments, &wanted) => code,
+        let (rehearsal, code) = tokio::select! {
+            carried = carry(arguments, &wanted) => carried,
             code = interrupted() => {
                 eprintln!("interrupted");
-                ExitCode::from(code)
+                return ExitCode::from(code);
             }
+        };
+        if let Some(rehearsal) = rehearsal {
+            if arguments.keep {
+                rehearsal.print_addresses();
+                interrupted().await;
+            }
+            rehearsal.stop().await;
         }
+        code
     })
 }
 
@@ -140,26 +148,18 @@ fn check(arguments: &Arguments) -> Result<Wanted, Vec<String>> {
     }
 }
 
-async fn carry(arguments: &Arguments, wanted: &Wanted) -> ExitCode {
-    let rehearsal = match rehearsal::Rehearsal::start(wanted).await {
-        Ok(rehearsal) => rehearsal,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
+/// Carries the release; what it ran on, if that started, and the exit code.
+async fn carry(arguments: &Arguments, wanted: &Wanted) -> (Option<rehearsal::Rehearsal>, ExitCode) {
+    let failed = |error: local_cloud::Error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
     };
-    let result = finish(arguments, wanted, &rehearsal).await;
-    if arguments.keep {
-        rehearsal.print_addresses();
-        std::future::pending::<()>().await;
-    }
-    rehearsal.stop().await;
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+    match rehearsal::Rehearsal::start(wanted).await {
+        Ok(rehearsal) => {
+            let code = finish(arguments, wanted, &rehearsal).await;
+            (Some(rehearsal), code.unwrap_or_else(failed))
         }
+        Err(error) => (None, failed(error)),
     }
 }
 
@@ -174,7 +174,7 @@ async fn finish(
     if let Some(path) = &arguments.json {
         report.write(path)?;
     }
-    let mut whole = report.print();
+    let mut whole = report.print(wanted);
     if whole && let Some(out) = &arguments.out {
         whole = report.download(rehearsal, out).await?;
     }

@@ -5,9 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use commons_domain::names::{Sha256, Version};
-use github_simulator::{
-    Component, Script, Settings, Simulator, fixture_repositories, fixture_repositories_for,
-};
+use github_simulator::{Script, Settings, Simulator, fixture_repositories};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_cloud::{Account, Error, LocalCloud, Options, Service, Stack};
 use serde_json::{Value, json};
@@ -194,58 +192,27 @@ fn secret_token() -> String {
     format!("simulated-{}", &secret("token")[..16])
 }
 
-/// The repositories of the manifest; the release repository's name.
+/// The repositories of the manifest; the name of the release repository, which is
+/// the one that the critical path ends with.
 fn add_repositories(github: &Simulator, wanted: &Wanted) -> Result<String, Error> {
-    let is_fixture = wanted.manifest.components().contains_key("bllvm");
-    let last = wanted
-        .manifest
-        .plan()
+    let components = wanted.manifest.components();
+    let repository_of = |component: &commons_domain::manifest::Component| {
+        let name = component.repository(OWNER);
+        name.map_err(|error| Error(error.to_string()))
+    };
+    let plan = wanted.manifest.plan();
+    let last = plan
         .critical_path
         .last()
-        .cloned()
-        .unwrap_or_default();
-    let repository = if is_fixture {
-        format!("{OWNER}/bllvm")
-    } else {
-        format!("{OWNER}/{last}")
-    };
-    let repositories = if wanted.text == super::MANIFEST {
-        fixture_repositories(&wanted.text, &repository)
-    } else {
-        let mut components = Vec::new();
-        for component in wanted.manifest.components().values() {
-            let name = component
-                .repository(OWNER)
-                .map_err(|error| Error(error.to_string()))?;
-            let file = component
-                .workflow
-                .clone()
-                .unwrap_or_else(|| "build.yml".into());
-            components.push(Component {
-                repository: name.to_string(),
-                name: component.name.clone(),
-                binaries: component.binaries.clone(),
-                workflow: format!(".github/workflows/{file}"),
-                event_types: vec![component.event_type.clone()],
-                tags: [component.git_tag.clone()]
-                    .into_iter()
-                    .filter(|tag| !tag.is_empty() && name.to_string() != repository)
-                    .collect(),
-            });
-        }
-        fixture_repositories_for(&components, &wanted.text, &repository)
-    };
-    for added in repositories {
+        .and_then(|last| components.get(last))
+        .ok_or_else(|| Error("the manifest has no components".into()))?;
+    let repository = repository_of(last)?.to_string();
+    let simulated = fixture_repositories(&wanted.text, &repository);
+    for added in simulated.map_err(|error| Error(error.to_string()))? {
         github.add_repository(added);
     }
-    if let Some(component) = wanted
-        .fail
-        .as_ref()
-        .and_then(|fail| wanted.manifest.components().get(fail))
-    {
-        let name = component
-            .repository(OWNER)
-            .map_err(|error| Error(error.to_string()))?;
+    if let Some(component) = wanted.fail.as_ref().and_then(|fail| components.get(fail)) {
+        let name = repository_of(component)?;
         let script = Script {
             queue_seconds: 5.0,
             run_seconds: 60.0,

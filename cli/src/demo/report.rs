@@ -138,7 +138,7 @@ impl Report {
     }
 
     /// Prints it for people; whether the release is published.
-    pub fn print(&self) -> bool {
+    pub fn print(&self, wanted: &Wanted) -> bool {
         if self.status != "published" {
             let why = self
                 .error
@@ -173,13 +173,15 @@ impl Report {
             self.max_state_payload_bytes
         );
         println!("\nTry next:");
+        if let Some(first) = wanted.manifest.plan().order.first() {
+            println!(
+                "  cargo commons demo --fail {first}    what requires it is blocked, nothing is published"
+            );
+        }
         println!(
-            "  cargo commons demo --fail bllvm-protocol      # nothing half is ever published"
+            "  cargo commons demo --out target/release    the assets on disk, their sums checked"
         );
-        println!("  cargo commons demo --out target/release-files # and check SHA256SUMS there");
-        println!(
-            "  cargo commons demo --keep                     # then start a release with the AWS CLI"
-        );
+        println!("  cargo commons demo --keep    everything stays up for the AWS CLI");
         true
     }
 

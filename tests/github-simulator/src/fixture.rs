@@ -13,121 +13,103 @@ const BUILD_WORKFLOW: &str = include_str!("../../../docs/workflows/build.yml");
 const VERSION: &str = "0.1.0";
 
 /// A component, as far as its repository and its builds show it.
-#[derive(Debug, Clone)]
-pub struct Component {
+struct Component {
     /// `owner/name`.
-    pub repository: String,
+    repository: String,
     /// The name in the manifest.
-    pub name: String,
+    name: String,
     /// The binaries that its build makes; none means a library's archive.
-    pub binaries: Vec<String>,
+    binaries: Vec<String>,
+    /// Globs that its artifacts' names must match; none means names of its own.
+    artifacts: Vec<String>,
     /// `.github/workflows/build.yml`.
-    pub workflow: String,
-    /// The `repository_dispatch` events that its workflow listens to.
-    pub event_types: Vec<String>,
-    /// Tags that exist at the start.
-    pub tags: Vec<String>,
+    workflow: String,
+    /// The `repository_dispatch` event that its workflow listens to.
+    event_type: String,
+    /// The tag that exists at the start.
+    tag: Option<String>,
 }
 
-impl Default for Component {
-    fn default() -> Self {
-        Self {
-            repository: "octo-org/component".into(),
-            name: "component".into(),
-            binaries: Vec::new(),
-            workflow: ".github/workflows/build.yml".into(),
-            event_types: vec!["build-chain".into()],
-            tags: Vec::new(),
-        }
-    }
-}
-
-/// The six components of BTCDecoded, the first organisation, with the manifest
-/// at `versions.toml` of the release repository. That one is added if it is none
-/// of the six; it has no tag, so that publishing makes it.
-pub fn fixture_repositories(manifest: &str, release_repository: &str) -> Vec<Repository> {
-    let component = |name: &str, binaries: &[&str]| {
-        let repository = format!("BTCDecoded/{name}");
-        let tags = if repository == release_repository {
-            vec![]
-        } else {
-            vec!["v0.1.0".into()]
-        };
-        Component {
-            repository,
-            name: name.into(),
-            binaries: binaries.iter().map(|binary| (*binary).into()).collect(),
-            tags,
-            ..Component::default()
-        }
-    };
-    let governance = [
-        "governance-app",
-        "key-manager",
-        "test-content-hash",
-        "test-content-hash-standalone",
-    ];
-    let components = [
-        component("bllvm-consensus", &[]),
-        component("bllvm-protocol", &[]),
-        component("bllvm-node", &[]),
-        component("bllvm", &["bllvm"]),
-        component("bllvm-sdk", &["bllvm-keygen", "bllvm-sign", "bllvm-verify"]),
-        component("bllvm-commons", &governance),
-    ];
-    fixture_repositories_for(&components, manifest, release_repository)
-}
-
-/// One repository per component, with runs of 60 to 240 simulated seconds that
-/// upload its declared binaries, and the manifest at `versions.toml` of the
-/// release repository, which is added if it is no component's.
-pub fn fixture_repositories_for(
-    components: &[Component],
+/// One repository per component of the manifest, with runs of 60 to 240 simulated
+/// seconds that upload what it declares. The release repository has the manifest at
+/// `versions.toml`; it is added if it is no component's, and has no tag, so that
+/// publishing makes it. The manifest is read, not checked.
+pub fn fixture_repositories(
     manifest: &str,
     release_repository: &str,
-) -> Vec<Repository> {
+) -> Result<Vec<Repository>, toml::de::Error> {
+    let table: toml::Table = toml::from_str(manifest)?;
     let mut repositories: Vec<Repository> = Vec::new();
-    for component in components {
+    for component in components(&table, release_repository) {
         // Two components may share a repository: the first one's script holds.
         let known = |repository: &&mut Repository| repository.name == component.repository;
         match repositories.iter_mut().find(known) {
             Some(repository) => {
-                repository.script.artifacts.extend(artifacts(component));
-                repository.tags.extend(component.tags.clone());
+                repository.script.artifacts.extend(artifacts(&component));
+                repository.tags.extend(component.tag);
             }
-            None => repositories.push(repository(component)),
+            None => repositories.push(repository(&component)),
         }
     }
-    if !repositories
-        .iter()
-        .any(|repository| repository.name == release_repository)
-    {
+    let is_release = |repository: &Repository| repository.name == release_repository;
+    if !repositories.iter().any(is_release) {
         repositories.push(Repository {
             name: release_repository.into(),
             workflows: Vec::new(),
             ..Repository::default()
         });
     }
-    for repository in repositories
-        .iter_mut()
-        .filter(|r| r.name == release_repository)
-    {
+    for repository in repositories.iter_mut().filter(|r| is_release(r)) {
+        let manifest = manifest.as_bytes().to_vec();
         repository
             .files
             .insert("versions.toml".into(), manifest.into());
     }
-    repositories
+    Ok(repositories)
+}
+
+fn components(manifest: &toml::Table, release_repository: &str) -> Vec<Component> {
+    let owner = release_repository.split('/').next().unwrap_or_default();
+    let entries = manifest.get("versions").and_then(toml::Value::as_table);
+    let component = |(name, entry): (&String, &toml::Value)| {
+        let text = |key: &str| entry.get(key).and_then(toml::Value::as_str);
+        let texts = |key: &str| {
+            let list = entry.get(key).and_then(toml::Value::as_array);
+            let texts = list.into_iter().flatten().filter_map(toml::Value::as_str);
+            texts.map(String::from).collect()
+        };
+        let repository = match text("repository").unwrap_or(name) {
+            full if full.contains('/') => full.to_owned(),
+            name => format!("{owner}/{name}"),
+        };
+        let workflow = text("workflow").unwrap_or("build.yml");
+        Component {
+            name: name.clone(),
+            binaries: texts("binaries"),
+            artifacts: texts("artifacts"),
+            workflow: format!(".github/workflows/{workflow}"),
+            event_type: text("event_type").unwrap_or("build-chain").into(),
+            tag: text("git_tag")
+                .filter(|tag| !tag.is_empty() && repository != release_repository)
+                .map(String::from),
+            repository,
+        }
+    };
+    // `[versions.develop]` is a table of another kind.
+    let is_component = |(_, entry): &(&String, &toml::Value)| entry.get("version").is_some();
+    entries
+        .into_iter()
+        .flatten()
+        .filter(is_component)
+        .map(component)
+        .collect()
 }
 
 fn repository(component: &Component) -> Repository {
-    let dispatches = component
-        .event_types
-        .iter()
-        .cloned()
-        .map(Trigger::RepositoryDispatch);
+    let dispatch = Trigger::RepositoryDispatch(component.event_type.clone());
     let workflow = Workflow {
         path: component.workflow.clone(),
-        on: dispatches.chain([Trigger::WorkflowDispatch]).collect(),
+        on: [dispatch, Trigger::WorkflowDispatch].into(),
         ..Workflow::default()
     };
     let about = format!("# {}\n", component.name);
@@ -140,7 +122,7 @@ fn repository(component: &Component) -> Repository {
             (component.workflow.clone(), BUILD_WORKFLOW.into()),
         ]),
         workflows: vec![workflow],
-        tags: component.tags.clone(),
+        tags: component.tag.iter().cloned().collect(),
         script: Script {
             queue_seconds: (5 + seed % 16) as f64,
             run_seconds: (60 + seed * 180 / 255) as f64,
@@ -152,6 +134,7 @@ fn repository(component: &Component) -> Repository {
 }
 
 /// A library uploads its crate; the others upload their binaries per platform.
+/// Where the manifest has globs, the first one's artifact holds all that.
 fn artifacts(component: &Component) -> Vec<Artifact> {
     let name = &component.name;
     let artifact = |name: String, files: Vec<String>| Artifact {
@@ -162,17 +145,29 @@ fn artifacts(component: &Component) -> Vec<Artifact> {
         name,
         ..Artifact::default()
     };
-    if component.binaries.is_empty() {
-        let archive = format!("{name}-{VERSION}.crate");
-        return vec![artifact(format!("{name}-{VERSION}"), vec![archive])];
-    }
-    let windows = component
-        .binaries
+    let built = if component.binaries.is_empty() {
+        vec![format!("{name}-{VERSION}.crate")]
+    } else {
+        component.binaries.clone()
+    };
+    let mut globs = component
+        .artifacts
         .iter()
-        .map(|binary| format!("{binary}.exe"));
+        .map(|glob| glob.replace(['*', '?'], VERSION));
+    if let Some(first) = globs.next() {
+        let others = globs.map(|other| artifact(other.clone(), vec![format!("{other}.txt")]));
+        return [artifact(first.clone(), built)]
+            .into_iter()
+            .chain(others)
+            .collect();
+    }
+    if component.binaries.is_empty() {
+        return vec![artifact(format!("{name}-{VERSION}"), built)];
+    }
+    let windows = built.iter().map(|binary| format!("{binary}.exe")).collect();
     vec![
-        artifact(format!("{name}-x86_64-linux"), component.binaries.clone()),
-        artifact(format!("{name}-x86_64-windows"), windows.collect()),
+        artifact(format!("{name}-x86_64-linux"), built),
+        artifact(format!("{name}-x86_64-windows"), windows),
     ]
 }
 
@@ -200,9 +195,11 @@ fn content(artifact: &str, file: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const MANIFEST: &str = include_str!("../../fixtures/versions.toml");
+
     #[test]
     fn the_first_organisation_has_six_components() {
-        let repositories = fixture_repositories("[versions]\n", "BTCDecoded/bllvm-commons");
+        let repositories = fixture_repositories(MANIFEST, "BTCDecoded/bllvm").unwrap();
         assert_eq!(repositories.len(), 6);
         let files = repositories
             .iter()
@@ -225,9 +222,19 @@ mod tests {
 
     #[test]
     fn the_release_repository_is_added_and_everything_is_deterministic() {
-        let make = || fixture_repositories("", "BTCDecoded/releases");
+        let make = || fixture_repositories(MANIFEST, "BTCDecoded/releases").unwrap();
         let (one, two) = (make(), make());
         assert_eq!(one.len(), 7);
         assert_eq!(format!("{one:?}"), format!("{two:?}"));
+    }
+
+    #[test]
+    fn artifacts_match_the_manifests_globs() {
+        let manifest = "[versions]\na = { version = \"1.0.0\", binaries = [\"a\"], artifacts = [\"pack-*\", \"notes\"] }\n";
+        let repositories = fixture_repositories(manifest, "o/a").unwrap();
+        let artifacts = &repositories[0].script.artifacts;
+        let names: Vec<_> = artifacts.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["pack-0.1.0", "notes"]);
+        assert_eq!(artifacts[0].files[0].0, "a");
     }
 }

@@ -26,7 +26,7 @@ mod simulator;
 mod view;
 mod webhook;
 
-pub use fixture::{Component, fixture_repositories, fixture_repositories_for};
+pub use fixture::fixture_repositories;
 pub use input::{Artifact, Corrupt, Repository, Script, Trigger, Workflow};
 pub use settings::{Error, Fault, FaultKind, Settings};
 pub use simulator::Simulator;

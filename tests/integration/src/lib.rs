@@ -68,7 +68,8 @@ impl World {
         };
         let token = settings.token.clone();
         let github = Simulator::start(settings).await.expect("the simulator");
-        for repository in fixture_repositories(MANIFEST, RELEASE_REPOSITORY) {
+        let repositories = fixture_repositories(MANIFEST, RELEASE_REPOSITORY).expect("the fixture");
+        for repository in repositories {
             github.add_repository(repository);
         }
         let account = cloud.account("000000000000").expect("an account");

@@ -123,7 +123,12 @@ async fn what_has_not_changed_is_not_sent_again() {
 #[tokio::test]
 async fn the_fixture_serves_its_workflow_and_stops() {
     let simulator = Simulator::start(Settings::default()).await.unwrap();
-    for repository in fixture_repositories("[versions]\n", "BTCDecoded/bllvm-commons") {
+    for repository in fixture_repositories(
+        include_str!("../../../fixtures/versions.toml"),
+        "BTCDecoded/bllvm",
+    )
+    .unwrap()
+    {
         simulator.add_repository(repository);
     }
     let get = |path: &str| {
@@ -137,7 +142,7 @@ async fn the_fixture_serves_its_workflow_and_stops() {
         .unwrap();
     assert!(file.text().await.unwrap().contains("build-chain"));
     assert_eq!(
-        get("bllvm-commons/contents/versions.toml")
+        get("bllvm/contents/versions.toml")
             .await
             .unwrap()
             .status(),
