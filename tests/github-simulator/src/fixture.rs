@@ -61,9 +61,7 @@ pub fn fixture_repositories(
     }
     for repository in repositories.iter_mut().filter(|r| is_release(r)) {
         let manifest = manifest.as_bytes().to_vec();
-        repository
-            .files
-            .insert("versions.toml".into(), manifest.into());
+        repository.files.insert("versions.toml".into(), manifest);
     }
     Ok(repositories)
 }

@@ -142,10 +142,7 @@ async fn the_fixture_serves_its_workflow_and_stops() {
         .unwrap();
     assert!(file.text().await.unwrap().contains("build-chain"));
     assert_eq!(
-        get("bllvm/contents/versions.toml")
-            .await
-            .unwrap()
-            .status(),
+        get("bllvm/contents/versions.toml").await.unwrap().status(),
         200
     );
     let url = format!("{}/user", simulator.api_url());
