@@ -1,10 +1,11 @@
 """Deploys infra/template.yaml to the local cloud, as `sam deploy` does to AWS.
 
 Usage: deploy.py --endpoint URL --account ID --bin DIR --zips DIR [--parameter NAME=VALUE …]
-       deploy.py --render-definition OUT
+       deploy.py --render DIR
 
-Prints the stack's outputs as JSON on standard output. The second form writes the
-state machine's definition with its substitutions, for validators.
+Prints the stack's outputs as JSON on standard output. The second form writes
+release.asl.json, the definition with its substitutions, and template.json, for
+validators and tests.
 """
 
 import argparse
@@ -52,8 +53,8 @@ def definition():
     return re.sub(r'"(\$\{\w+Seconds\})"', r"\1", text)
 
 
-def render(out):
-    """The definition as deployed, with stand-in ARNs."""
+def render(folder):
+    """The definition as deployed, with stand-in ARNs, and the template."""
     template = yaml.load((INFRA / "template.yaml").read_text(), Template)
     defaults = {name: p.get("Default") for name, p in template["Parameters"].items()}
 
@@ -63,9 +64,11 @@ def render(out):
             return f"arn:aws:lambda:us-east-1:000000000000:function:{name[:-3]}"
         return str(defaults.get(name) or name)
 
-    text = re.sub(r"\$\{(\w+)\}", value, definition())
-    json.loads(text)
-    Path(out).write_text(text)
+    states = json.loads(re.sub(r"\$\{(\w+)\}", value, definition()))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "release.asl.json").write_text(json.dumps(states, indent=1))
+    (folder / "template.json").write_text(json.dumps(template, indent=1))
 
 
 def zipped(binary, zips):
@@ -128,13 +131,13 @@ def deploy(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--render-definition", metavar="OUT")
+    parser.add_argument("--render", metavar="DIR")
     for name in ("endpoint", "account", "bin", "zips"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--parameter", action="append", default=[])
     options = parser.parse_args()
-    if options.render_definition:
-        render(options.render_definition)
+    if options.render:
+        render(options.render)
     else:
         deploy(options)
 

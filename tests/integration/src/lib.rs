@@ -40,6 +40,15 @@ pub struct World {
 impl World {
     /// Starts a cloud and a simulator, and deploys the template.
     pub async fn start() -> World {
+        World::launch(false).await
+    }
+
+    /// The same, where a function may do only what its role in the template allows.
+    pub async fn start_with_roles_enforced() -> World {
+        World::launch(true).await
+    }
+
+    async fn launch(auth: bool) -> World {
         let shared = SHARED
             .get_or_init(|| async {
                 let quiet = |_: &str| {};
@@ -59,7 +68,7 @@ impl World {
             .join("integration")
             .join(format!("{}.log", unique()));
         std::fs::create_dir_all(log.parent().expect("a folder")).expect("a folder for logs");
-        let cloud = LocalCloud::start(&shared.toolchain, Options { log, auth: false })
+        let cloud = LocalCloud::start(&shared.toolchain, Options { log, auth })
             .await
             .expect("the local cloud");
         let settings = Settings {
@@ -123,6 +132,21 @@ impl World {
             .await
             .expect("the executions");
         answer["executions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until an execution is started, by a webhook; its ARN.
+    pub async fn first_execution(&self) -> String {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = self.executions().await.first() {
+                return found["executionArn"].as_str().expect("its ARN").to_owned();
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "no execution is started after 30 s"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until an execution has ended, and describes it.

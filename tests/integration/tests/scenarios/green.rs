@@ -6,12 +6,7 @@ use integration::{RELEASE_REPOSITORY, World};
 async fn six_components_are_built_in_order_and_published() {
     let world = World::start().await;
     world.github.create_tag(RELEASE_REPOSITORY, "v0.1.0");
-    let execution = loop {
-        if let Some(found) = world.executions().await.first() {
-            break found["executionArn"].as_str().unwrap().to_owned();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
+    let execution = world.first_execution().await;
     let ended = world.ended(&execution).await;
     assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
 

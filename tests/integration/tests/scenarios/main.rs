@@ -1,6 +1,10 @@
 //! The scenarios, each a module; on the built functions under the deployed
 //! definition.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod door;
+mod drift;
 mod failure;
 mod green;
+mod roles;
