@@ -1,21 +1,18 @@
 //! Green: dependents stop waiting.
 
-use commons_domain::build::Build;
+use commons_domain::build::{Build, BuildStatus};
 use commons_runtime::{Stage, StageError};
 use futures_util::future::try_join_all;
 
 /// Takes a green build out of what each dependent waits for, and completes the
-/// token of one that waits for nothing any more. A token that is gone is no error.
+/// token of one that waits for nothing any more. A token that is gone is no error;
+/// one that did not wait is told all the same, Dispatch may be putting it back.
 pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageError> {
     let builds = stage.store.builds(&green.release).await?;
     let dependents = builds
         .iter()
         .filter(|b| b.requires.contains(&green.component) && !b.status.is_failed());
     try_join_all(dependents.map(|dependent| async {
-        if !dependent.waiting_on.contains(&green.component) && dependent.wait_token.is_none() {
-            // Still told: Dispatch may be about to put it back into the set.
-            tracing::debug!(dependent = %dependent.component, "does not wait");
-        }
         let told = stage
             .store
             .stop_waiting_on(
@@ -25,7 +22,7 @@ pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageEr
                 green.generation,
             )
             .await?;
-        let waits_for_dependencies = told.status == commons_domain::build::BuildStatus::Pending;
+        let waits_for_dependencies = told.status == BuildStatus::Pending;
         if let (true, true, Some(token)) = (
             waits_for_dependencies,
             told.waiting_on.is_empty(),

@@ -119,9 +119,6 @@ fn cycle_path(graph: &DiGraph<&str, ()>, component: &[NodeIndex]) -> Vec<String>
                     at = earlier;
                 }
                 path.reverse();
-                if node == start {
-                    path = vec![start, start];
-                }
                 return path.into_iter().map(|n| graph[n].to_owned()).collect();
             }
             if let std::collections::btree_map::Entry::Vacant(entry) = came_from.entry(neighbour) {

@@ -49,11 +49,19 @@ impl StageError {
     }
 }
 
+/// What a state's payload may hold of an error, in bytes; it stays under 4 KiB in all.
+const LONGEST_MESSAGE: usize = 2_000;
+
 impl From<StageError> for Diagnostic {
     fn from(error: StageError) -> Self {
+        let mut error_message = error.to_string();
+        if error_message.len() > LONGEST_MESSAGE {
+            error_message.truncate(error_message.floor_char_boundary(LONGEST_MESSAGE));
+            error_message.push('…');
+        }
         Self {
             error_type: error.name().to_owned(),
-            error_message: error.to_string(),
+            error_message,
         }
     }
 }
@@ -67,5 +75,18 @@ impl From<StoreError> for StageError {
             StoreError::Stale { .. } | StoreError::Unavailable { .. } => Self::Unavailable(text),
             StoreError::Missing { .. } | StoreError::Malformed { .. } => Self::Internal(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let error = StageError::Refused("é".repeat(3_000));
+        let diagnostic = Diagnostic::from(error);
+        assert_eq!(diagnostic.error_type, "Refused");
+        assert_eq!(diagnostic.error_message, "é".repeat(1_000) + "…");
     }
 }
