@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Wanted;
 
 /// Crates that the functions' build finishes; the bar's length only.
-const CRATES: u64 = 420;
+const CRATES: u64 = 300;
 /// The organisation of every rehearsal.
 const OWNER: &str = "BTCDecoded";
 
@@ -36,8 +36,12 @@ impl Rehearsal {
         let bar = build_bar();
         let say = |text: &str| bar.println_or_print(text);
         let step = |step: local_cloud::Progress| {
-            bar.bar.set_position(step.done);
-            bar.bar.set_message(step.name);
+            if std::io::stderr().is_terminal() {
+                bar.bar.set_position(step.done);
+                bar.bar.set_message(step.name);
+            } else if step.compiled && step.done.is_multiple_of(50) {
+                println!("  {} of about {CRATES} crates", step.done);
+            }
         };
         let (toolchain, functions) = tokio::try_join!(
             local_cloud::ensure_venv(&say),

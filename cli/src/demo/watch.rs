@@ -17,7 +17,8 @@ pub async fn until_ended(
     wanted: &Wanted,
     execution: &str,
 ) -> Result<(), Error> {
-    let lines = Lines::new(wanted.manifest.plan().order);
+    let version = wanted.version.to_string();
+    let lines = Lines::new(wanted.manifest.plan().order, &version);
     let began = Instant::now();
     let patience = Duration::from_secs_f64(120.0 + 200_000.0 / wanted.speed);
     loop {
@@ -30,10 +31,14 @@ pub async fn until_ended(
             )
             .await?;
         for item in rehearsal.items(&wanted.version, "build#").await? {
-            lines.show(&item);
+            let name = item["component"]["S"].as_str().unwrap_or_default();
+            lines.show(name, &words(&item), has_ended(&item));
+        }
+        for item in rehearsal.items(&wanted.version, "release").await? {
+            let status = item["status"]["S"].as_str().unwrap_or_default();
+            lines.show(&version, status, has_ended(&item));
         }
         if answer["status"] != "RUNNING" {
-            lines.finish();
             return Ok(());
         }
         if began.elapsed() > patience {
@@ -70,6 +75,25 @@ pub fn words(item: &Value) -> String {
     }
 }
 
+/// Whether its line will not change any more.
+fn has_ended(item: &Value) -> bool {
+    let on_its_way = [
+        "pending",
+        "dispatching",
+        "dispatched",
+        "queued",
+        "in_progress",
+        "retrying",
+        "success",
+        "planning",
+        "building",
+        "publishing",
+    ];
+    let status = item["status"]["S"].as_str().unwrap_or_default();
+    !on_its_way.contains(&status)
+}
+
+/// A line per build, and one for the release.
 struct Lines {
     live: bool,
     began: Instant,
@@ -79,7 +103,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(order: Vec<String>) -> Self {
+    fn new(mut order: Vec<String>, version: &str) -> Self {
+        order.push(version.to_owned());
         let live = std::io::stderr().is_terminal();
         let all = MultiProgress::new();
         let width = order.iter().map(String::len).max().unwrap_or(0);
@@ -106,17 +131,19 @@ impl Lines {
         }
     }
 
-    fn show(&self, item: &Value) {
-        let name = item["component"]["S"].as_str().unwrap_or_default();
-        let words = words(item);
+    fn show(&self, name: &str, words: &str, ended: bool) {
         if let Some(bar) = self.bars.get(name) {
-            bar.set_message(words.clone());
-            bar.tick();
+            if ended && !bar.is_finished() {
+                bar.abandon_with_message(words.to_owned());
+            } else if !ended {
+                bar.set_message(words.to_owned());
+                bar.tick();
+            }
         }
         let Ok(mut last) = self.last.lock() else {
             return;
         };
-        if last.get(name) != Some(&words) {
+        if last.get(name).is_none_or(|last| last != words) {
             if !self.live {
                 println!(
                     "{:>7.1} s  {name:width$}  {words}",
@@ -124,13 +151,7 @@ impl Lines {
                     width = self.width
                 );
             }
-            last.insert(name.to_owned(), words);
-        }
-    }
-
-    fn finish(&self) {
-        for bar in self.bars.values() {
-            bar.abandon();
+            last.insert(name.to_owned(), words.to_owned());
         }
     }
 }

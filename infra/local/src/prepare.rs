@@ -188,6 +188,8 @@ pub struct Progress {
     pub done: u64,
     /// The crate that was done last.
     pub name: String,
+    /// Whether it was compiled now, not found from an earlier build.
+    pub compiled: bool,
 }
 
 /// Builds the functions for this machine, with the features that `cargo test` uses,
@@ -238,7 +240,12 @@ pub async fn build_functions(
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
-            progress(Progress { done, name });
+            let compiled = message["fresh"] == false;
+            progress(Progress {
+                done,
+                name,
+                compiled,
+            });
         }
     }
     let output = build.output().await.map_err(failed)?;
