@@ -71,6 +71,8 @@ pub fn words(item: &Value) -> String {
         ),
         "success" => "collecting".into(),
         "collected" => "built".into(),
+        // Its error says so.
+        "blocked" => text("error").into(),
         other => format!("{other}: {}", text("error")),
     }
 }

@@ -13,7 +13,7 @@ use crate::group::Group;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 /// What an empty target folder grows to by a demo, with some to spare.
-const DISK_GB: u64 = 8;
+const DISK_GB: u64 = 4;
 
 /// Where things are.
 #[derive(Debug, Clone)]
