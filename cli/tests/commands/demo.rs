@@ -138,10 +138,9 @@ fn a_release_arrives_whole() {
 fn a_failing_component_publishes_nothing_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("report.json");
+    let mut demo = demo(&["--fail", "bllvm-protocol", "--json", json.to_str().unwrap()]);
     let began = Instant::now();
-    let output = demo(&["--fail", "bllvm-protocol", "--json", json.to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = demo.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     assert!(
         began.elapsed() < Duration::from_secs(60),
