@@ -1,6 +1,10 @@
 //! A world per test: an account of the shared local cloud with the template
 //! deployed into it, and a GitHub simulator of its own.
 
+mod stage;
+
+pub use stage::{StageWorld, repository};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -26,21 +30,10 @@ struct Shared {
 
 static SHARED: OnceCell<Shared> = OnceCell::const_new();
 
-/// One test's world.
-pub struct World {
-    /// GitHub.
-    pub github: Simulator,
-    /// What is deployed.
-    pub stack: Stack,
-    /// The account it is deployed in.
-    pub account: Account,
-    cloud: LocalCloud,
-}
-
-impl World {
-    /// Starts a cloud and a simulator, and deploys the template.
-    pub async fn start() -> World {
-        let shared = SHARED
+impl Shared {
+    /// The tools and the built functions, made once per process.
+    async fn get() -> &'static Shared {
+        SHARED
             .get_or_init(|| async {
                 let quiet = |_: &str| {};
                 let toolchain = local_cloud::ensure_venv(&quiet).await.expect("the venv");
@@ -52,26 +45,21 @@ impl World {
                     functions,
                 }
             })
-            .await;
-        let log = shared
-            .toolchain
-            .target
-            .join("integration")
-            .join(format!("{}.log", unique()));
-        std::fs::create_dir_all(log.parent().expect("a folder")).expect("a folder for logs");
-        let cloud = LocalCloud::start(&shared.toolchain, Options { log, auth: false })
             .await
-            .expect("the local cloud");
-        let settings = Settings {
-            speed: SPEED,
-            ..Settings::default()
-        };
-        let token = settings.token.clone();
-        let github = Simulator::start(settings).await.expect("the simulator");
-        for repository in fixture_repositories(MANIFEST, RELEASE_REPOSITORY) {
-            github.add_repository(repository);
-        }
-        let account = cloud.account("000000000000").expect("an account");
+    }
+
+    /// Starts a cloud, with a log of its own.
+    async fn cloud(&self) -> LocalCloud {
+        let logs = self.toolchain.target.join("integration");
+        std::fs::create_dir_all(&logs).expect("a folder for logs");
+        let log = logs.join(format!("{}.log", unique()));
+        LocalCloud::start(&self.toolchain, Options { log, auth: false })
+            .await
+            .expect("the local cloud")
+    }
+
+    /// Deploys the template, pointed at a simulator.
+    async fn deploy(&self, account: &Account, github: &Simulator, token: String) -> Stack {
         let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
         let parameters = BTreeMap::from(
             [
@@ -88,10 +76,40 @@ impl World {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let stack = account
-            .deploy(&shared.toolchain, &shared.functions, &parameters)
+        account
+            .deploy(&self.toolchain, &self.functions, &parameters)
             .await
-            .expect("a deployed stack");
+            .expect("a deployed stack")
+    }
+}
+
+/// One test's world.
+pub struct World {
+    /// GitHub.
+    pub github: Simulator,
+    /// What is deployed.
+    pub stack: Stack,
+    /// The account it is deployed in.
+    pub account: Account,
+    cloud: LocalCloud,
+}
+
+impl World {
+    /// Starts a cloud and a simulator, and deploys the template.
+    pub async fn start() -> World {
+        let shared = Shared::get().await;
+        let cloud = shared.cloud().await;
+        let settings = Settings {
+            speed: SPEED,
+            ..Settings::default()
+        };
+        let token = settings.token.clone();
+        let github = Simulator::start(settings).await.expect("the simulator");
+        for repository in fixture_repositories(MANIFEST, RELEASE_REPOSITORY) {
+            github.add_repository(repository);
+        }
+        let account = cloud.account("000000000000").expect("an account");
+        let stack = shared.deploy(&account, &github, token).await;
         github.set_webhook(&stack.webhook_url, WEBHOOK_SECRET);
         World {
             github,
@@ -147,27 +165,7 @@ impl World {
 
     /// The items of a release whose sort key begins with `prefix`, attributes unwrapped.
     pub async fn items(&self, version: &str, prefix: &str) -> Vec<Value> {
-        let body = json!({
-            "TableName": self.stack.table,
-            "ConsistentRead": true,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
-                ":sk": {"S": prefix},
-            },
-        });
-        let answer = self
-            .account
-            .call(Service::DynamoDb, "Query", body)
-            .await
-            .expect("the items");
-        answer["Items"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .iter()
-            .map(unwrap_item)
-            .collect()
+        items(&self.account, &self.stack, version, prefix).await
     }
 
     /// Build statuses by component.
@@ -185,6 +183,29 @@ impl World {
         self.github.stop().await;
         self.cloud.stop().await;
     }
+}
+
+async fn items(account: &Account, stack: &Stack, version: &str, prefix: &str) -> Vec<Value> {
+    let body = json!({
+        "TableName": stack.table,
+        "ConsistentRead": true,
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+        "ExpressionAttributeValues": {
+            ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
+            ":sk": {"S": prefix},
+        },
+    });
+    let answer = account
+        .call(Service::DynamoDb, "Query", body)
+        .await
+        .expect("the items");
+    answer["Items"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .iter()
+        .map(unwrap_item)
+        .collect()
 }
 
 fn unique() -> String {

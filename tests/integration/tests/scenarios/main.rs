@@ -4,3 +4,4 @@
 mod door;
 mod failure;
 mod green;
+mod stages;

@@ -1,0 +1,3 @@
+//! Each stage by itself, called as its function calls it.
+
+mod plan;

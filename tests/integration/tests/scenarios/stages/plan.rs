@@ -1,0 +1,250 @@
+//! Plan: the lease, the manifest, the pins, the builds in their order.
+
+use commons_domain::build::BuildStatus;
+use commons_domain::release::ReleaseStatus;
+use commons_runtime::StageError;
+use github_simulator::fixture_repositories;
+use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld};
+use serde_json::{Value, json};
+
+async fn items(world: &StageWorld, key: &str) -> Vec<String> {
+    let items: Vec<Value> = serde_json::from_slice(&world.object(key).await).unwrap();
+    let component = |item: &Value| item["component"].as_str().unwrap().to_owned();
+    items.iter().map(component).collect()
+}
+
+#[tokio::test]
+async fn six_builds_are_written_in_dependency_order() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    let output = world.plan_as(&me).await.unwrap();
+    assert_eq!((output.generation, output.to_build), (1, 6));
+
+    let order = items(&world, &output.items_key).await;
+    let events = world.events().await;
+    let written: Vec<&str> = events
+        .iter()
+        .filter(|event| event["what"] != "release")
+        .map(|event| event["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(order, written, "the items are in the order of the writes");
+    for (place, component) in order.iter().enumerate() {
+        let build = world.build(component).await;
+        assert_eq!(build.status, BuildStatus::Pending);
+        assert_eq!(build.generation, 1);
+        let waits: Vec<String> = build.waiting_on.iter().cloned().collect();
+        let mut requires = build.requires.clone();
+        requires.sort();
+        assert_eq!(waits, requires, "{component} waits for what it requires");
+        for required in &build.requires {
+            assert!(order[..place].contains(required), "{component} too early");
+        }
+        let head = world.stage.github.head(&build.repository, "main").await;
+        assert_eq!(build.pin, head.unwrap().sha);
+        assert_eq!(build.git_ref, "main");
+        assert_eq!(build.workflow_path, ".github/workflows/build.yml");
+    }
+    let item = &serde_json::from_slice::<Value>(&world.object(&output.items_key).await).unwrap()[0];
+    assert_eq!(item["sk"], format!("build#{}", order[0]));
+    assert_eq!(item["release"], world.key().as_str());
+    assert_eq!(item["generation"], 1);
+    assert_eq!(item["generation_text"], "1");
+
+    let release = world.release().await;
+    assert_eq!(release.status, ReleaseStatus::Building);
+    assert_eq!(release.lease.as_deref(), Some(me.as_str()));
+    assert_eq!(release.manifest_ref.as_deref(), Some("main"));
+    assert!(release.manifest_commit.is_some() && !release.prerelease);
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["from"], &last["to"]),
+        (&json!("planning"), &json!("building"))
+    );
+}
+
+#[tokio::test]
+async fn the_same_execution_raises_the_generation_and_adopts() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    let first = world.plan_as(&me).await.unwrap();
+    world.green(&["bllvm-consensus", "bllvm-sdk"]).await;
+    world
+        .alter("bllvm-sdk", |b| b.status = BuildStatus::Collected)
+        .await;
+    let running = world
+        .alter("bllvm-protocol", |b| {
+            b.status = BuildStatus::InProgress;
+            b.workflow_run_id = Some(77);
+            b.nonce = Some("bc-0123456789abcdef".into());
+        })
+        .await;
+
+    let second = world.plan_as(&me).await.unwrap();
+    assert_eq!((second.generation, second.to_build), (2, 5));
+    assert_ne!(first.items_key, second.items_key);
+    let order = items(&world, &second.items_key).await;
+    assert!(!order.contains(&"bllvm-sdk".to_owned()), "{order:?}");
+
+    assert_eq!(
+        world.build("bllvm-sdk").await.status,
+        BuildStatus::Collected
+    );
+    let green = world.build("bllvm-consensus").await;
+    assert_eq!((green.status, green.generation), (BuildStatus::Success, 2));
+    let adopted = world.build("bllvm-protocol").await;
+    assert_eq!(adopted.status, BuildStatus::InProgress);
+    assert_eq!(adopted.workflow_run_id, Some(77));
+    assert_eq!((adopted.nonce, adopted.generation), (running.nonce, 2));
+    let node = world.build("bllvm-node").await;
+    assert!(node.waiting_on.contains("bllvm-protocol"));
+    assert!(!node.waiting_on.contains("bllvm-consensus"), "it is green");
+    assert!(world.build("bllvm-commons").await.waiting_on.is_empty());
+}
+
+#[tokio::test]
+async fn a_build_that_failed_starts_afresh_at_the_present_head() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    world.plan_as(&me).await.unwrap();
+    let failed = world
+        .alter("bllvm-sdk", |b| {
+            b.status = BuildStatus::Failure;
+            b.error = Some("it broke".into());
+            b.attempt = 2;
+            b.nonce = Some("bc-0123456789abcdef".into());
+        })
+        .await;
+    let head = world.github.push_commit("BTCDecoded/bllvm-sdk");
+    world.plan_as(&me).await.unwrap();
+    let fresh = world.build("bllvm-sdk").await;
+    assert_eq!((fresh.status, fresh.error), (BuildStatus::Pending, None));
+    assert_eq!(fresh.pin, head);
+    assert_ne!(fresh.pin, failed.pin);
+    // Its run never showed: one that comes late is known by this.
+    assert_eq!(fresh.abandoned, ["bc-0123456789abcdef"]);
+    assert_eq!(fresh.attempt, 2, "no nonce is used twice");
+}
+
+#[tokio::test]
+async fn a_missing_manifest_is_refused_in_a_sentence() {
+    let mut repositories = fixture_repositories(MANIFEST, RELEASE_REPOSITORY);
+    for repository in &mut repositories {
+        repository.files.remove("versions.toml");
+    }
+    let world = StageWorld::with(repositories).await;
+    let error = world.plan_as(&world.execution("one")).await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "BTCDecoded/bllvm has no versions.toml, neither at v0.1.0 nor on main"
+    );
+    assert!(
+        world
+            .stage
+            .store
+            .builds(&world.key())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_s_faults_are_named_and_nothing_is_written() {
+    let manifest = "[versions]\n\
+        bllvm-sdk = { version = \"0.1.0\", git_tag = \"v0.1.0\", git_commit = \"\", requires = [\"nobody=0.1.0\"], max_retries = 99 }\n";
+    let world = StageWorld::with_manifest(manifest).await;
+    let error = world.plan_as(&world.execution("one")).await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains("nobody") && text.contains("max_retries"),
+        "{text}"
+    );
+    assert!(
+        world
+            .stage
+            .store
+            .builds(&world.key())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_by_the_field_s_name_before_anything_is_written() {
+    let world = StageWorld::start().await;
+    for (input, named) in [
+        (json!({"version": "v0.1.0", "sped": 3}), "`sped`"),
+        (json!({"version": 3}), "integer `3`"),
+        (json!({"version": "v0.1.0", "prerelease": "no"}), "boolean"),
+        (json!({"version": "0.1.0"}), "version '0.1.0'"),
+        (json!({}), "`version`"),
+        (json!([]), "version"),
+        (json!("v0.1.0"), "version"),
+    ] {
+        let error = world
+            .plan_with(&world.execution("one"), input.clone())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, StageError::Refused(_)),
+            "{input}: {error:?}"
+        );
+        assert!(error.to_string().contains(named), "{input}: {error}");
+    }
+    assert!(
+        world
+            .stage
+            .store
+            .release(&world.key())
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(world.github.requests().is_empty(), "nobody was asked");
+}
+
+#[tokio::test]
+async fn a_lease_is_held_while_its_execution_runs_and_taken_over_after() {
+    let world = StageWorld::start().await;
+    let machine = world.waiting_machine().await;
+    let holder = world.execute(&machine).await;
+    world.plan_as(&holder).await.unwrap();
+
+    let error = world.plan_as(&world.execution("other")).await.unwrap_err();
+    assert!(matches!(error, StageError::LeaseHeld(_)), "{error:?}");
+    assert!(error.to_string().contains(&holder), "{error}");
+    let release = world.release().await;
+    assert_eq!(
+        (release.generation, release.lease),
+        (1, Some(holder.clone()))
+    );
+
+    world.abort(&holder).await;
+    let other = world.execution("other");
+    assert_eq!(world.plan_as(&other).await.unwrap().generation, 2);
+    assert_eq!(world.release().await.lease, Some(other));
+}
+
+#[tokio::test]
+async fn what_is_published_is_not_started_again() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let before = world.release().await;
+    let mut published = before.clone();
+    published.status = ReleaseStatus::Published;
+    published.lease = None;
+    let changed = world
+        .stage
+        .store
+        .change_release(&before, &published, "the test");
+    changed.await.unwrap();
+    let error = world.plan_as(&world.execution("again")).await.unwrap_err();
+    assert!(
+        matches!(error, StageError::AlreadyPublished(_)),
+        "{error:?}"
+    );
+    assert_eq!(world.release().await, published);
+}
