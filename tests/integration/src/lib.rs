@@ -59,12 +59,12 @@ impl Shared {
     }
 
     /// Deploys the template, pointed at a simulator.
-    async fn deploy(&self, account: &Account, github: &Simulator, token: String) -> Stack {
+    async fn deploy(&self, account: &Account, github_api_url: String, token: String) -> Stack {
         let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
         let parameters = BTreeMap::from(
             [
                 ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
-                ("GitHubApiUrl", github.api_url()),
+                ("GitHubApiUrl", github_api_url),
                 ("GitHubToken", token),
                 ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
                 ("Speed", SPEED.to_string()),
@@ -109,7 +109,7 @@ impl World {
             github.add_repository(repository);
         }
         let account = cloud.account("000000000000").expect("an account");
-        let stack = shared.deploy(&account, &github, token).await;
+        let stack = shared.deploy(&account, github.api_url(), token).await;
         github.set_webhook(&stack.webhook_url, WEBHOOK_SECRET);
         World {
             github,
@@ -165,7 +165,7 @@ impl World {
 
     /// The items of a release whose sort key begins with `prefix`, attributes unwrapped.
     pub async fn items(&self, version: &str, prefix: &str) -> Vec<Value> {
-        items(&self.account, &self.stack, version, prefix).await
+        items(&self.account, &self.stack.table, version, prefix).await
     }
 
     /// Build statuses by component.
@@ -185,9 +185,9 @@ impl World {
     }
 }
 
-async fn items(account: &Account, stack: &Stack, version: &str, prefix: &str) -> Vec<Value> {
+async fn items(account: &Account, table: &str, version: &str, prefix: &str) -> Vec<Value> {
     let body = json!({
-        "TableName": stack.table,
+        "TableName": table,
         "ConsistentRead": true,
         "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
         "ExpressionAttributeValues": {

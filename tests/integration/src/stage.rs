@@ -1,5 +1,6 @@
 //! A world for one stage: it runs in the test's own process, on real clients of
-//! an account of the shared local cloud and of a GitHub simulator.
+//! an account of the shared local cloud and of a GitHub simulator. The template is
+//! deployed once; each account gets a table like the deployed one, and a bucket.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,8 +23,17 @@ use crate::{MANIFEST, RELEASE_REPOSITORY, SPEED, Shared};
 /// What these worlds release.
 const VERSION: &str = "v0.1.0";
 
-static CLOUD: OnceCell<LocalCloud> = OnceCell::const_new();
+static CLOUD: OnceCell<Cloud> = OnceCell::const_new();
 static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
+
+/// The cloud of this process.
+struct Cloud {
+    cloud: LocalCloud,
+    /// What the template deploys.
+    stack: Stack,
+    /// The deployed table, as CreateTable wants it.
+    table: Value,
+}
 
 /// One test's world.
 pub struct StageWorld {
@@ -31,9 +41,7 @@ pub struct StageWorld {
     pub github: Simulator,
     /// What a stage works with.
     pub stage: Stage,
-    /// What is deployed; its functions are not used.
-    pub stack: Stack,
-    /// The account it is deployed in.
+    /// The account that the stage works in.
     pub account: Account,
 }
 
@@ -50,8 +58,11 @@ impl StageWorld {
 
     /// With these repositories.
     pub async fn with(repositories: Vec<Repository>) -> StageWorld {
-        let shared = Shared::get().await;
-        let cloud = CLOUD.get_or_init(|| shared_cloud(shared)).await;
+        let Cloud {
+            cloud,
+            stack,
+            table,
+        } = CLOUD.get_or_init(Cloud::start).await;
         let settings = Settings {
             speed: SPEED,
             ..Settings::default()
@@ -63,12 +74,12 @@ impl StageWorld {
         }
         let id = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
         let account = cloud.account(&id).expect("an account");
-        let stack = shared.deploy(&account, &github, token.clone()).await;
-        let stage = stage(cloud.endpoint(), &id, &stack, &github, token);
+        let created = account.call(Service::DynamoDb, "CreateTable", table.clone());
+        created.await.expect("a table");
+        let stage = stage(cloud.endpoint(), &id, stack, &github, token).await;
         StageWorld {
             github,
             stage,
-            stack,
             account,
         }
     }
@@ -105,7 +116,7 @@ impl StageWorld {
 
     /// The ARN of an execution that Step Functions does not know.
     pub fn execution(&self, name: &str) -> String {
-        let arn = self.stack.state_machine_arn.clone();
+        let arn = &self.stage.config.state_machine_arn;
         format!("{}:{name}", arn.replace(":stateMachine:", ":execution:"))
     }
 
@@ -141,7 +152,7 @@ impl StageWorld {
 
     /// The events of the release, oldest first.
     pub async fn events(&self) -> Vec<Value> {
-        crate::items(&self.account, &self.stack, VERSION, "event#").await
+        crate::items(&self.account, &self.stage.config.table, VERSION, "event#").await
     }
 
     /// Dispatches a build once.
@@ -315,9 +326,35 @@ pub fn repository(component: &str) -> RepoName {
     RepoName::new(&format!("BTCDecoded/{component}")).expect("a repository")
 }
 
+impl Cloud {
+    async fn start() -> Cloud {
+        let shared = Shared::get().await;
+        let cloud = outlive_the_test(shared).await;
+        let account = cloud.account("100000000000").expect("an account");
+        let nobody = "http://127.0.0.1:9".to_owned();
+        let stack = shared.deploy(&account, nobody, "unused".into()).await;
+        let body = json!({"TableName": stack.table});
+        let answer = account
+            .call(Service::DynamoDb, "DescribeTable", body)
+            .await
+            .expect("the deployed table");
+        let table = json!({
+            "TableName": stack.table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": answer["Table"]["KeySchema"],
+            "AttributeDefinitions": answer["Table"]["AttributeDefinitions"],
+        });
+        Cloud {
+            cloud,
+            stack,
+            table,
+        }
+    }
+}
+
 /// Starts the cloud on a thread that lives as long as the process: the kernel ends
 /// the cloud with the thread that started it, and a test's thread ends with its test.
-async fn shared_cloud(shared: &'static Shared) -> LocalCloud {
+async fn outlive_the_test(shared: &'static Shared) -> LocalCloud {
     let (send, receive) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread()
@@ -334,7 +371,13 @@ async fn shared_cloud(shared: &'static Shared) -> LocalCloud {
 }
 
 /// The clients, as the functions make them from their environment.
-fn stage(endpoint: &str, account: &str, stack: &Stack, github: &Simulator, token: String) -> Stage {
+async fn stage(
+    endpoint: &str,
+    account: &str,
+    stack: &Stack,
+    github: &Simulator,
+    token: String,
+) -> Stage {
     let aws = aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new("us-east-1"))
@@ -347,13 +390,18 @@ fn stage(endpoint: &str, account: &str, stack: &Stack, github: &Simulator, token
     let s3 = aws_sdk_s3::config::Builder::from(&aws)
         .force_path_style(true)
         .build();
+    let s3 = aws_sdk_s3::Client::from_conf(s3);
+    // All accounts share one namespace of buckets.
+    let bucket = format!("artifacts-{account}");
+    let created = s3.create_bucket().bucket(&bucket).send().await;
+    created.expect("a bucket");
     let states = aws_sdk_sfn::Client::new(&aws);
     let speed = Speed(SPEED);
     let settings = commons_github::Settings::new(&github.api_url(), token.into(), speed);
     Stage {
         config: Config {
             table: stack.table.clone(),
-            bucket: stack.bucket.clone(),
+            bucket: bucket.clone(),
             github_api_url: github.api_url(),
             github_token_secret: "unused".into(),
             release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a repository"),
@@ -368,7 +416,7 @@ fn stage(endpoint: &str, account: &str, stack: &Stack, github: &Simulator, token
             states.clone(),
             &stack.table,
         ),
-        objects: commons_artifacts::Store::new(aws_sdk_s3::Client::from_conf(s3), &stack.bucket),
+        objects: commons_artifacts::Store::new(s3, &bucket),
         states,
     }
 }

@@ -1,3 +1,4 @@
 //! Each stage by itself, called as its function calls it.
 
+mod dispatch;
 mod plan;
