@@ -8,9 +8,12 @@ use futures_util::future::try_join_all;
 /// token of one that waits for nothing any more. A token that is gone is no error.
 pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageError> {
     let builds = stage.store.builds(&green.release).await?;
-    let dependents = builds
-        .iter()
-        .filter(|b| b.requires.contains(&green.component) && !b.status.is_failed());
+    // A build of an earlier generation has left the manifest: nobody carries it.
+    let dependents = builds.iter().filter(|b| {
+        b.generation == green.generation
+            && b.requires.contains(&green.component)
+            && !b.status.is_failed()
+    });
     try_join_all(dependents.map(|dependent| async {
         if !dependent.waiting_on.contains(&green.component) && dependent.wait_token.is_none() {
             // Still told: Dispatch may be about to put it back into the set.
