@@ -2,3 +2,4 @@
 
 mod dispatch;
 mod plan;
+mod poll;
