@@ -4,3 +4,4 @@ mod collect;
 mod dispatch;
 mod plan;
 mod poll;
+mod publish;
