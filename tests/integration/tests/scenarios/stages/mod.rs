@@ -5,3 +5,4 @@ mod dispatch;
 mod plan;
 mod poll;
 mod publish;
+mod settle;
