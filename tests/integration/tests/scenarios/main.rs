@@ -5,3 +5,4 @@ mod door;
 mod failure;
 mod green;
 mod stages;
+mod store;
