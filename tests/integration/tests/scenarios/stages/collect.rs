@@ -6,6 +6,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::Sha256;
 use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script, fixture_repositories};
 use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld};
+use std::time::Duration;
 
 const ARTIFACTS: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";
 const DOWNLOAD: &str = "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}";
@@ -235,4 +236,21 @@ async fn a_transfer_that_breaks_off_is_begun_again() {
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
     let build = world.build("bllvm-sdk").await;
     assert_eq!(list(&world, &build).await.assets.len(), 6);
+}
+
+#[tokio::test]
+async fn one_that_is_killed_anywhere_is_finished_by_the_next() {
+    let world = green_sdk(|_| {}).await;
+    for milliseconds in [5, 20, 50, 80] {
+        let cut = Duration::from_millis(milliseconds);
+        let _killed = tokio::time::timeout(cut, world.collect("bllvm-sdk")).await;
+        let build = world.build("bllvm-sdk").await;
+        let complete = build.status == BuildStatus::Collected;
+        assert_eq!(complete, build.collected.is_some());
+    }
+    assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
+    let build = world.build("bllvm-sdk").await;
+    for asset in list(&world, &build).await.assets {
+        assert_eq!(Sha256::of(&world.object(&asset.key).await), asset.sha256);
+    }
 }

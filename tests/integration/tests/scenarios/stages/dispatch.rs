@@ -8,6 +8,7 @@ use commons_runtime::StageError;
 use github_simulator::FaultKind;
 use integration::{MANIFEST, StageWorld, repository};
 use jiff::Timestamp;
+use std::time::Duration;
 
 const DISPATCHES: &str = "/repos/{owner}/{repo}/dispatches";
 
@@ -285,4 +286,80 @@ async fn a_tag_s_build_gets_its_run_s_id_with_the_dispatch() {
         .claim_of(&build.repository, runs[0].id)
         .await;
     assert_eq!(claim.unwrap().unwrap().component, "bllvm-sdk");
+}
+
+#[tokio::test]
+async fn a_lock_left_by_a_call_that_died_before_its_intent_is_taken_again() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let name = repository("bllvm-consensus");
+    let left = Lock {
+        release: world.key(),
+        component: "bllvm-consensus".into(),
+        nonce: "bc-fedcba9876543210".into(),
+        post_deadline: Timestamp::now(),
+        orphaned: false,
+    };
+    let store = &world.stage.store;
+    assert!(store.take_lock(&name, None, &left).await.unwrap());
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::AwaitRun);
+    assert_eq!(world.runs("bllvm-consensus").len(), 1);
+    let nonce = world.build("bllvm-consensus").await.nonce;
+    let lock = store.lock(&name).await.unwrap();
+    assert_eq!(lock.map(|lock| lock.nonce), nonce);
+}
+
+#[tokio::test]
+async fn an_orphaned_lock_is_waited_for_until_its_run_cannot_come() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let name = repository("bllvm-consensus");
+    let mut orphan = Lock {
+        release: ReleaseKey::new("BTCDecoded/bllvm/v9.0.0").unwrap(),
+        component: "bllvm-consensus".into(),
+        nonce: "bc-fedcba9876543210".into(),
+        post_deadline: Timestamp::now(),
+        orphaned: true,
+    };
+    let store = &world.stage.store;
+    assert!(store.take_lock(&name, None, &orphan).await.unwrap());
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::Busy);
+    let before = orphan.clone();
+    orphan.post_deadline -= Duration::from_secs(600);
+    let taken = store.take_lock(&name, Some(&before), &orphan).await;
+    assert!(taken.unwrap());
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::AwaitRun);
+}
+
+#[tokio::test]
+async fn the_next_attempt_waits_for_its_time() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let before = world
+        .alter("bllvm-consensus", |b| {
+            b.status = BuildStatus::Retrying;
+            b.retry_at = Some(Timestamp::now() + Duration::from_secs(60));
+        })
+        .await;
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::Busy);
+    assert!((58..=60).contains(&answer.wait_seconds), "{answer:?}");
+    assert_eq!(world.build("bllvm-consensus").await, before);
+}
+
+#[tokio::test]
+async fn what_requires_a_build_whose_child_died_is_over() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    world
+        .alter("bllvm-consensus", |b| b.error = Some("it died".into()))
+        .await;
+    let answer = world.dispatch("bllvm-protocol").await.unwrap();
+    assert_eq!(answer.next, Next::Over);
+    let blocked = world.build("bllvm-protocol").await;
+    assert_eq!(blocked.status, BuildStatus::Blocked);
+    assert!(blocked.error.unwrap().contains("bllvm-consensus"));
 }

@@ -3,9 +3,10 @@
 use commons_domain::build::BuildStatus;
 use commons_domain::release::ReleaseStatus;
 use commons_runtime::StageError;
-use github_simulator::fixture_repositories;
+use github_simulator::{FaultKind, fixture_repositories};
 use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn items(world: &StageWorld, key: &str) -> Vec<String> {
     let items: Vec<Value> = serde_json::from_slice(&world.object(key).await).unwrap();
@@ -247,4 +248,110 @@ async fn what_is_published_is_not_started_again() {
         "{error:?}"
     );
     assert_eq!(world.release().await, published);
+}
+
+#[tokio::test]
+async fn the_manifest_is_read_at_the_release_s_tag_where_there_is_one() {
+    let world = StageWorld::start().await;
+    let tagged = world.github.create_tag(RELEASE_REPOSITORY, "v0.1.0");
+    world.github.push_commit(RELEASE_REPOSITORY);
+    let input = json!({"version": "v0.1.0", "prerelease": true});
+    let me = world.execution("one");
+    world.plan_with(&me, input).await.unwrap();
+    let release = world.release().await;
+    assert_eq!(release.manifest_ref.as_deref(), Some("v0.1.0"));
+    assert_eq!(release.manifest_commit, Some(tagged));
+    assert!(release.prerelease, "it was asked for");
+}
+
+#[tokio::test]
+async fn a_version_that_somebody_published_is_refused_by_its_page() {
+    let world = StageWorld::start().await;
+    let theirs = commons_github::NewRelease {
+        tag_name: "v0.1.0".into(),
+        target_commitish: None,
+        name: "theirs".into(),
+        body: String::new(),
+        draft: false,
+        prerelease: false,
+    };
+    let home = &world.stage.config.release_repository;
+    let page = world.stage.github.create_release(home, &theirs).await;
+    let error = world.plan_as(&world.execution("one")).await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&page.unwrap().html_url), "{text}");
+    assert!(
+        world
+            .stage
+            .store
+            .builds(&world.key())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn every_component_that_cannot_be_pinned_is_named() {
+    let mut repositories = fixture_repositories(MANIFEST, RELEASE_REPOSITORY);
+    repositories.retain(|repository| repository.name != "BTCDecoded/bllvm-node");
+    for repository in &mut repositories {
+        if repository.name == "BTCDecoded/bllvm-sdk" {
+            repository.workflows.clear();
+        }
+    }
+    let world = StageWorld::with(repositories).await;
+    let error = world.plan_as(&world.execution("one")).await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("component 'bllvm-node'"), "{text}");
+    assert!(
+        text.contains(
+            "component 'bllvm-sdk': BTCDecoded/bllvm-sdk has no workflow build.yml or ci.yml"
+        ),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn github_out_of_sight_is_tried_again_not_refused() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    let pins = "/repos/{owner}/{repo}/actions/workflows";
+    world.faults("GET", pins, FaultKind::Status(502, None), 18);
+    let error = world.plan_as(&me).await.unwrap_err();
+    assert!(matches!(error, StageError::Unavailable(_)), "{error:?}");
+    assert_eq!(world.release().await.status, ReleaseStatus::Planning);
+    // What is left of the faults is used up; then it goes through.
+    let mut tries = 0;
+    while world.plan_as(&me).await.is_err() {
+        tries += 1;
+        assert!(tries < 18, "it does not recover");
+    }
+    assert_eq!(world.release().await.status, ReleaseStatus::Building);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_killed_anywhere_is_finished_by_the_next() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    for milliseconds in [5, 20, 40, 60, 80, 110, 140, 170] {
+        let cut = Duration::from_millis(milliseconds);
+        let _killed = tokio::time::timeout(cut, world.plan_as(&me)).await;
+    }
+    let output = world.plan_as(&me).await.unwrap();
+    assert_eq!(output.to_build, 6);
+    assert_eq!(items(&world, &output.items_key).await.len(), 6);
+    let builds = world.stage.store.builds(&world.key()).await.unwrap();
+    assert_eq!(builds.len(), 6);
+    for build in builds {
+        assert_eq!(build.generation, output.generation, "{}", build.component);
+        assert_eq!(build.status, BuildStatus::Pending);
+        let requires = build.requires.iter().cloned().collect();
+        assert_eq!(build.waiting_on, requires, "{}", build.component);
+    }
+    let release = world.release().await;
+    assert_eq!(release.status, ReleaseStatus::Building);
+    assert_eq!(release.generation, output.generation);
 }

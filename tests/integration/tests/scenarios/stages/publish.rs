@@ -11,6 +11,7 @@ use commons_publish::Next;
 use commons_runtime::StageError;
 use github_simulator::{FaultKind, ReleaseView};
 use integration::{RELEASE_REPOSITORY, StageWorld};
+use std::time::Duration;
 
 const RELEASES: &str = "/repos/{owner}/{repo}/releases";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
@@ -355,4 +356,65 @@ async fn a_rate_limit_is_waited_for_as_long_as_github_asks() {
     assert_eq!(answer.wait_seconds, 2, "240 simulated seconds");
     assert_eq!(world.publish().await.unwrap().next, Next::Published);
     whole(&world).await;
+}
+
+#[tokio::test]
+async fn one_that_is_killed_anywhere_is_finished_by_the_next() {
+    let world = complete().await;
+    for milliseconds in [10, 30, 60, 90, 130, 180, 240, 310] {
+        let cut = Duration::from_millis(milliseconds);
+        let _killed = tokio::time::timeout(cut, world.publish()).await;
+        for release in world.github.releases(RELEASE_REPOSITORY) {
+            let whole = release.assets.len() == collected(&world).await.len() + 1;
+            assert!(release.draft || whole, "seen before it is whole");
+        }
+    }
+    let mut calls = 0;
+    while world.publish().await.unwrap().next != Next::Published {
+        calls += 1;
+        assert!(calls < 5, "it does not come to its end");
+    }
+    whole(&world).await;
+}
+
+#[tokio::test]
+async fn what_we_published_ourselves_is_taken_up_by_the_next_owner() {
+    let world = complete().await;
+    let first = world.release().await;
+    world.publish().await.unwrap();
+    let seen = whole(&world).await;
+    // Nobody wrote down that it is published: its execution was killed right then.
+    let published = world.release().await;
+    let mut publishing = published.clone();
+    publishing.status = ReleaseStatus::Publishing;
+    publishing.lease = first.lease;
+    let store = &world.stage.store;
+    let changed = store.change_release(&published, &publishing, "the test");
+    changed.await.unwrap();
+    let other = world.execution("another");
+    assert_eq!(world.plan_as(&other).await.unwrap().to_build, 0);
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    assert_eq!(whole(&world).await.id, seen.id);
+    assert_eq!(world.release().await.status, ReleaseStatus::Published);
+}
+
+#[tokio::test]
+async fn two_contents_of_one_name_are_refused_by_both_components() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    world.quick_runs();
+    world.script("bllvm-consensus", |script| {
+        script.artifacts[0].files = vec![("bllvm".into(), b"not the node".to_vec())];
+    });
+    for component in ORDER {
+        world.built(component).await;
+        world.collect(component).await.unwrap();
+    }
+    let error = world.publish().await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "bllvm and bllvm-consensus both built an asset named bllvm, with different contents: give one an asset_prefix"
+    );
+    assert_eq!(writes(&world), 0);
 }

@@ -132,6 +132,17 @@ async fn one_that_died_on_the_way_is_finished_by_the_next() {
 }
 
 #[tokio::test]
+async fn one_that_is_killed_anywhere_is_finished_by_the_next() {
+    let (world, me) = on_the_way().await;
+    for milliseconds in [3, 8, 15, 25, 40] {
+        let cut = Duration::from_millis(milliseconds);
+        let _killed = tokio::time::timeout(cut, world.settle(failed(&me))).await;
+    }
+    world.settle(failed(&me)).await.unwrap();
+    is_settled(&world).await;
+}
+
+#[tokio::test]
 async fn a_release_of_another_execution_is_left_alone() {
     let (world, _) = on_the_way().await;
     let release = world.release().await;
