@@ -355,3 +355,18 @@ async fn a_plan_that_is_killed_anywhere_is_finished_by_the_next() {
     assert_eq!(release.status, ReleaseStatus::Building);
     assert_eq!(release.generation, output.generation);
 }
+
+#[tokio::test]
+async fn two_calls_of_one_execution_do_not_step_aside_for_each_other() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    let (one, two) = tokio::join!(world.plan_as(&me), world.plan_as(&me));
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    for error in [one, two].into_iter().filter_map(Result::err) {
+        // LeaseHeld would end the execution that has the lease.
+        let again = matches!(error, StageError::Unavailable(_) | StageError::LeaseLost(_));
+        assert!(again, "{error:?}");
+    }
+    let generation = world.release().await.generation;
+    assert_eq!(world.plan_as(&me).await.unwrap().generation, generation + 1);
+}
