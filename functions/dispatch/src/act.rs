@@ -64,6 +64,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                     "GitHub returned run {run}, which belongs to {} of {}",
                     other.component, other.release
                 );
+                stage.store.release_lock(&build.repository, nonce).await?;
                 fail(stage, build, why).await?;
                 return Ok(Next::Over);
             }

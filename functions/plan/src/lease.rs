@@ -62,10 +62,19 @@ pub async fn take(
     };
     match written {
         Ok(()) => Ok(release),
-        // Another execution was faster: it is the owner.
-        Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => Err(StageError::LeaseHeld(
-            format!("{key} was taken by another execution in this moment"),
-        )),
+        Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => {
+            let owner = stage.store.release(key).await?.and_then(|r| r.lease);
+            Err(if owner.as_deref() == Some(execution) {
+                // Another call of Plan for this execution, which must not step aside
+                // for itself.
+                StageError::Unavailable(format!("{key} was taken by another call in this moment"))
+            } else {
+                // Another execution was faster: it is the owner.
+                StageError::LeaseHeld(format!(
+                    "{key} was taken by another execution in this moment"
+                ))
+            })
+        }
         Err(error) => Err(error.into()),
     }
 }

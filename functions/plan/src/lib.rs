@@ -94,7 +94,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             plan.order.len()
         )));
     }
-    pins::refuse_published(&stage, &version).await?;
+    pins::refuse_published(&stage, &version, release.github_release_id).await?;
     let stored: BTreeMap<String, Build> = stage
         .store
         .builds(&key)

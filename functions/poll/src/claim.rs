@@ -53,6 +53,8 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
                 ids.join(" and "),
                 build.repository
             );
+            // One of them is this build's and stays unclaimed.
+            orphan_lock(stage, build).await?;
             commons_runtime::end_build(
                 &stage.store,
                 build,
@@ -142,16 +144,22 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
         .speed
         .real(backoff(build.retry_count + 1, jitter()));
     let next = after_failure(&given_up, why, wait, now);
-    if next.status.is_failed()
-        && let Some(nonce) = &build.nonce
-    {
+    if next.status.is_failed() {
+        orphan_lock(stage, build).await?;
+    }
+    ended_or_retrying(stage, build, next).await
+}
+
+/// The attempt ends without its run: others wait for that one, but not forever.
+async fn orphan_lock(stage: &Stage, build: &Build) -> Result<(), Look> {
+    if let Some(nonce) = &build.nonce {
         stage
             .store
             .orphan_lock(&build.repository, nonce)
             .await
             .map_err(StoreOr)?;
     }
-    ended_or_retrying(stage, build, next).await
+    Ok(())
 }
 
 async fn cancel_late(stage: &Stage, build: &Build, late: &Candidate) -> Result<(), Look> {

@@ -9,9 +9,12 @@ use futures_util::future::try_join_all;
 /// one that did not wait is told all the same, Dispatch may be putting it back.
 pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageError> {
     let builds = stage.store.builds(&green.release).await?;
-    let dependents = builds
-        .iter()
-        .filter(|b| b.requires.contains(&green.component) && !b.status.is_failed());
+    // A build of an earlier generation has left the manifest: nobody carries it.
+    let dependents = builds.iter().filter(|b| {
+        b.generation == green.generation
+            && b.requires.contains(&green.component)
+            && !b.status.is_failed()
+    });
     try_join_all(dependents.map(|dependent| async {
         let told = stage
             .store

@@ -160,6 +160,9 @@ async fn put(
         }
         writes.turn().await?;
         stage.github.delete_asset(repository, there.id).await?;
+    } else if !draft.draft {
+        let why = format!("{} is missing in the published release", file.name);
+        return Err(StageError::VerificationFailed(why).into());
     }
     writes.turn().await?;
     let kind = "application/octet-stream";

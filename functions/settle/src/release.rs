@@ -4,7 +4,6 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_runtime::{Stage, StageError};
-use commons_store::StoreError;
 use jiff::Timestamp;
 
 /// Settles the release that `execution` owns. `aborted` by a person: cancelled.
@@ -57,29 +56,21 @@ pub async fn settle(
 }
 
 /// Gives an unfinished build its end; its run is cancelled. Green stays green.
+///
+/// The generation is the first thing written, so that whatever still works on the
+/// build loses; the end is the last, so that a run of Settle that follows one which
+/// died in between finds the build unfinished and does the rest.
 async fn end(stage: &Stage, build: &Build, generation: u64) -> Result<(), StageError> {
     let unfinished = !build.status.is_failed() && !build.status.is_green();
-    let mut ended = if unfinished {
-        let why = build
-            .error
-            .clone()
-            .unwrap_or_else(|| "the release ended before this build".into());
-        build.ended(BuildStatus::Cancelled, why, Timestamp::now())
-    } else {
-        build.clone()
+    let taken = Build {
+        generation,
+        wait_token: build.wait_token.clone().filter(|_| unfinished),
+        ..build.clone()
     };
-    ended.generation = generation;
-    ended.wait_token = None;
-    match stage
+    stage
         .store
-        .change_build(build, &ended, "the release ended")
-        .await
-    {
-        Ok(()) => {}
-        // A stage was faster; the next run of Settle sees what it wrote.
-        Err(error @ StoreError::Stale { .. }) => return Err(error.into()),
-        Err(error) => return Err(error.into()),
-    }
+        .change_build(build, &taken, "the release ended")
+        .await?;
     if !unfinished {
         return Ok(());
     }
@@ -101,5 +92,14 @@ async fn end(stage: &Stage, build: &Build, generation: u64) -> Result<(), StageE
     if let Some(token) = &build.wait_token {
         stage.store.complete_token(token).await?;
     }
+    let why = build
+        .error
+        .clone()
+        .unwrap_or_else(|| "the release ended before this build".into());
+    let ended = taken.ended(BuildStatus::Cancelled, why, Timestamp::now());
+    stage
+        .store
+        .change_build(&taken, &ended, "the release ended before this build")
+        .await?;
     Ok(())
 }

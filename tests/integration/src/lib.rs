@@ -1,11 +1,15 @@
 //! A world per test: an account of the shared local cloud with the template
 //! deployed into it, and a GitHub simulator of its own.
 
+mod stage;
+
+pub use stage::{StageWorld, repository};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use github_simulator::{Settings, Simulator, fixture_repositories};
+use github_simulator::{Repository, Settings, Simulator, fixture_repositories};
 use local_cloud::{Account, LocalCloud, Options, Service, Stack, Toolchain};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -25,6 +29,59 @@ struct Shared {
 }
 
 static SHARED: OnceCell<Shared> = OnceCell::const_new();
+
+impl Shared {
+    /// The tools and the built functions, made once per process.
+    async fn get() -> &'static Shared {
+        SHARED
+            .get_or_init(|| async {
+                let quiet = |_: &str| {};
+                let toolchain = local_cloud::ensure_venv(&quiet).await.expect("the venv");
+                let functions = local_cloud::build_functions(&|_| {})
+                    .await
+                    .expect("the functions");
+                Shared {
+                    toolchain,
+                    functions,
+                }
+            })
+            .await
+    }
+
+    /// Starts a cloud, with a log of its own.
+    async fn cloud(&self, auth: bool) -> LocalCloud {
+        let logs = self.toolchain.target.join("integration");
+        std::fs::create_dir_all(&logs).expect("a folder for logs");
+        let log = logs.join(format!("{}.log", unique()));
+        LocalCloud::start(&self.toolchain, Options { log, auth })
+            .await
+            .expect("the local cloud")
+    }
+
+    /// Deploys the template, pointed at a simulator.
+    async fn deploy(&self, account: &Account, github_api_url: String, token: String) -> Stack {
+        let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
+        let parameters = BTreeMap::from(
+            [
+                ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
+                ("GitHubApiUrl", github_api_url),
+                ("GitHubToken", token),
+                ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
+                ("Speed", SPEED.to_string()),
+                ("PollSoonSeconds", seconds(5.0)),
+                ("PollNormalSeconds", seconds(30.0)),
+                ("PollLongSeconds", seconds(300.0)),
+                ("AwaitDependenciesSeconds", "60".to_owned()),
+                ("TlsOnly", "false".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        account
+            .deploy(&self.toolchain, &self.functions, &parameters)
+            .await
+            .expect("a deployed stack")
+    }
+}
 
 /// One test's world.
 pub struct World {
@@ -49,59 +106,19 @@ impl World {
     }
 
     async fn launch(auth: bool) -> World {
-        let shared = SHARED
-            .get_or_init(|| async {
-                let quiet = |_: &str| {};
-                let toolchain = local_cloud::ensure_venv(&quiet).await.expect("the venv");
-                let functions = local_cloud::build_functions(&|_| {})
-                    .await
-                    .expect("the functions");
-                Shared {
-                    toolchain,
-                    functions,
-                }
-            })
-            .await;
-        let log = shared
-            .toolchain
-            .target
-            .join("integration")
-            .join(format!("{}.log", unique()));
-        std::fs::create_dir_all(log.parent().expect("a folder")).expect("a folder for logs");
-        let cloud = LocalCloud::start(&shared.toolchain, Options { log, auth })
-            .await
-            .expect("the local cloud");
+        let shared = Shared::get().await;
+        let cloud = shared.cloud(auth).await;
         let settings = Settings {
             speed: SPEED,
             ..Settings::default()
         };
         let token = settings.token.clone();
         let github = Simulator::start(settings).await.expect("the simulator");
-        let repositories = fixture_repositories(MANIFEST, RELEASE_REPOSITORY).expect("the fixture");
-        for repository in repositories {
+        for repository in fixture(MANIFEST) {
             github.add_repository(repository);
         }
         let account = cloud.account("000000000000").expect("an account");
-        let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
-        let parameters = BTreeMap::from(
-            [
-                ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
-                ("GitHubApiUrl", github.api_url()),
-                ("GitHubToken", token),
-                ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
-                ("Speed", SPEED.to_string()),
-                ("PollSoonSeconds", seconds(5.0)),
-                ("PollNormalSeconds", seconds(30.0)),
-                ("PollLongSeconds", seconds(300.0)),
-                ("AwaitDependenciesSeconds", "60".to_owned()),
-                ("TlsOnly", "false".to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        let stack = account
-            .deploy(&shared.toolchain, &shared.functions, &parameters)
-            .await
-            .expect("a deployed stack");
+        let stack = shared.deploy(&account, github.api_url(), token).await;
         github.set_webhook(&stack.webhook_url, WEBHOOK_SECRET);
         World {
             github,
@@ -172,27 +189,7 @@ impl World {
 
     /// The items of a release whose sort key begins with `prefix`, attributes unwrapped.
     pub async fn items(&self, version: &str, prefix: &str) -> Vec<Value> {
-        let body = json!({
-            "TableName": self.stack.table,
-            "ConsistentRead": true,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
-                ":sk": {"S": prefix},
-            },
-        });
-        let answer = self
-            .account
-            .call(Service::DynamoDb, "Query", body)
-            .await
-            .expect("the items");
-        answer["Items"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .iter()
-            .map(unwrap_item)
-            .collect()
+        items(&self.account, &self.stack.table, version, prefix).await
     }
 
     /// Build statuses by component.
@@ -210,6 +207,34 @@ impl World {
         self.github.stop().await;
         self.cloud.stop();
     }
+}
+
+async fn items(account: &Account, table: &str, version: &str, prefix: &str) -> Vec<Value> {
+    let body = json!({
+        "TableName": table,
+        "ConsistentRead": true,
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+        "ExpressionAttributeValues": {
+            ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
+            ":sk": {"S": prefix},
+        },
+    });
+    let answer = account
+        .call(Service::DynamoDb, "Query", body)
+        .await
+        .expect("the items");
+    answer["Items"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .iter()
+        .map(unwrap_item)
+        .collect()
+}
+
+/// The repositories that a manifest of [`RELEASE_REPOSITORY`] names.
+pub fn fixture(manifest: &str) -> Vec<Repository> {
+    fixture_repositories(manifest, RELEASE_REPOSITORY).expect("a manifest")
 }
 
 fn unique() -> String {

@@ -8,3 +8,5 @@ mod drift;
 mod failure;
 mod green;
 mod roles;
+mod stages;
+mod store;

@@ -1,0 +1,420 @@
+//! A world for one stage: it runs in the test's own process, on real clients of
+//! an account of the shared local cloud and of a GitHub simulator. The template is
+//! deployed once; each account gets a table like the deployed one, and a bucket.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::config::Credentials;
+use commons_domain::build::{Build, BuildStatus};
+use commons_domain::names::{ReleaseKey, RepoName};
+use commons_domain::release::Release;
+use commons_domain::times::Speed;
+use commons_runtime::{Config, Stage, StageError};
+use github_simulator::{Fault, FaultKind, Repository, RunView, Script, Settings, Simulator};
+use local_cloud::{Account, LocalCloud, Service, Stack};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::{MANIFEST, RELEASE_REPOSITORY, SPEED, Shared, fixture};
+
+/// What these worlds release.
+const VERSION: &str = "v0.1.0";
+
+static CLOUD: OnceCell<Cloud> = OnceCell::const_new();
+static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
+
+/// The cloud of this process.
+struct Cloud {
+    cloud: LocalCloud,
+    /// What the template deploys.
+    stack: Stack,
+    /// The deployed table, as CreateTable wants it.
+    table: Value,
+}
+
+/// One test's world.
+pub struct StageWorld {
+    /// GitHub.
+    pub github: Simulator,
+    /// What a stage works with.
+    pub stage: Stage,
+    /// The account that the stage works in.
+    pub account: Account,
+}
+
+impl StageWorld {
+    /// With the six components.
+    pub async fn start() -> StageWorld {
+        Self::with(fixture(MANIFEST)).await
+    }
+
+    /// With the six components and another manifest.
+    pub async fn with_manifest(manifest: &str) -> StageWorld {
+        Self::with(fixture(manifest)).await
+    }
+
+    /// With these repositories.
+    pub async fn with(repositories: Vec<Repository>) -> StageWorld {
+        let Cloud {
+            cloud,
+            stack,
+            table,
+        } = CLOUD.get_or_init(Cloud::start).await;
+        let settings = Settings {
+            speed: SPEED,
+            ..Settings::default()
+        };
+        let token = settings.token.clone();
+        let github = Simulator::start(settings).await.expect("the simulator");
+        for repository in repositories {
+            github.add_repository(repository);
+        }
+        let id = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
+        let account = cloud.account(&id).expect("an account");
+        let created = account.call(Service::DynamoDb, "CreateTable", table.clone());
+        created.await.expect("a table");
+        let stage = stage(cloud.endpoint(), &id, stack, &github, token).await;
+        StageWorld {
+            github,
+            stage,
+            account,
+        }
+    }
+
+    /// The release's key.
+    pub fn key(&self) -> ReleaseKey {
+        ReleaseKey::new(&format!("{RELEASE_REPOSITORY}/{VERSION}")).expect("a release")
+    }
+
+    /// Plans the release for an execution; `error` or `output`.
+    pub async fn plan_as(&self, execution: &str) -> Result<commons_plan::Output, StageError> {
+        self.plan_with(execution, json!({ "version": VERSION }))
+            .await
+    }
+
+    /// Plans with any input.
+    pub async fn plan_with(
+        &self,
+        execution: &str,
+        input: Value,
+    ) -> Result<commons_plan::Output, StageError> {
+        let input = commons_plan::Input {
+            execution: execution.to_owned(),
+            input,
+        };
+        commons_plan::handle(self.stage.clone(), input).await
+    }
+
+    /// Plans for an execution that is none of Step Functions'; the generation.
+    pub async fn planned(&self) -> u64 {
+        let output = self.plan_as(&self.execution("planned")).await;
+        output.expect("a plan").generation
+    }
+
+    /// The ARN of an execution that Step Functions does not know.
+    pub fn execution(&self, name: &str) -> String {
+        let arn = &self.stage.config.state_machine_arn;
+        format!("{}:{name}", arn.replace(":stateMachine:", ":execution:"))
+    }
+
+    /// The release item.
+    pub async fn release(&self) -> Release {
+        let release = self.stage.store.release(&self.key()).await;
+        release.expect("the table").expect("the release")
+    }
+
+    /// A build.
+    pub async fn build(&self, component: &str) -> Build {
+        let build = self.stage.store.build(&self.key(), component).await;
+        build.expect("the table").expect("the build")
+    }
+
+    /// Changes a build behind the stages' back, through the store.
+    pub async fn alter(&self, component: &str, change: impl FnOnce(&mut Build)) -> Build {
+        let before = self.build(component).await;
+        let mut after = before.clone();
+        change(&mut after);
+        let changed = self.stage.store.change_build(&before, &after, "the test");
+        changed.await.expect("a changed build");
+        after
+    }
+
+    /// Makes builds green without a run.
+    pub async fn green(&self, components: &[&str]) {
+        for component in components {
+            self.alter(component, |b| b.status = BuildStatus::Success)
+                .await;
+        }
+    }
+
+    /// The events of the release, oldest first.
+    pub async fn events(&self) -> Vec<Value> {
+        crate::items(&self.account, &self.stage.config.table, VERSION, "event#").await
+    }
+
+    /// Dispatches a build once.
+    pub async fn dispatch(&self, component: &str) -> Result<commons_dispatch::Output, StageError> {
+        let generation = self.release().await.generation;
+        self.dispatch_as(component, generation).await
+    }
+
+    /// Dispatches a build once, as a generation.
+    pub async fn dispatch_as(
+        &self,
+        component: &str,
+        generation: u64,
+    ) -> Result<commons_dispatch::Output, StageError> {
+        let input = commons_dispatch::Input {
+            release: self.key(),
+            component: component.to_owned(),
+            generation,
+            child: None,
+        };
+        commons_dispatch::handle(self.stage.clone(), input).await
+    }
+
+    /// Looks at a build's run once.
+    pub async fn poll(&self, component: &str) -> Result<commons_poll::Output, StageError> {
+        let input = commons_poll::Input {
+            release: self.key(),
+            component: component.to_owned(),
+            generation: self.release().await.generation,
+        };
+        commons_poll::handle(self.stage.clone(), input).await
+    }
+
+    /// Collects a green build once.
+    pub async fn collect(&self, component: &str) -> Result<commons_collect::Output, StageError> {
+        let input = commons_collect::Input {
+            release: self.key(),
+            component: component.to_owned(),
+            generation: self.release().await.generation,
+        };
+        commons_collect::handle(self.stage.clone(), input).await
+    }
+
+    /// Publishes once.
+    pub async fn publish(&self) -> Result<commons_publish::Output, StageError> {
+        let input = commons_publish::Input {
+            release: self.key(),
+            generation: self.release().await.generation,
+        };
+        commons_publish::handle(self.stage.clone(), input).await
+    }
+
+    /// Settles, with the input that the state machine or EventBridge would give.
+    pub async fn settle(&self, input: Value) -> Result<commons_settle::Output, StageError> {
+        let input = serde_json::from_value(input).expect("an input of Settle");
+        commons_settle::handle(self.stage.clone(), input).await
+    }
+
+    /// Dispatches a build whose dependencies are green, and polls until it is over
+    /// its run.
+    pub async fn built(&self, component: &str) {
+        let dispatched = self.dispatch(component).await.expect("a dispatch");
+        assert_eq!(dispatched.next, commons_dispatch::Next::AwaitRun);
+        self.polled(component, commons_poll::Next::Green).await;
+    }
+
+    /// Polls until the answer is `next`.
+    pub async fn polled(&self, component: &str, next: commons_poll::Next) {
+        let began = Instant::now();
+        loop {
+            let answer = self.poll(component).await.expect("a look");
+            if answer.next == next {
+                return;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{component} is not {next:?} but {:?}: {:?}",
+                answer.next,
+                self.build(component).await
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sets what runs of a component do from now on.
+    pub fn script(&self, component: &str, change: impl FnOnce(&mut Script)) {
+        let name = format!("BTCDecoded/{component}");
+        let mut script = fixture(MANIFEST)
+            .into_iter()
+            .find(|repository| repository.name == name)
+            .expect("a component of the fixture")
+            .script;
+        (script.queue_seconds, script.run_seconds) = (0.0, 0.0);
+        change(&mut script);
+        self.github.script(&name, script);
+    }
+
+    /// Makes the runs of every component end at once.
+    pub fn quick_runs(&self) {
+        for repository in fixture(MANIFEST) {
+            if let Some((_, component)) = repository.name.split_once('/') {
+                self.script(component, |_| {});
+            }
+        }
+    }
+
+    /// The runs of a component.
+    pub fn runs(&self, component: &str) -> Vec<RunView> {
+        self.github.runs(&format!("BTCDecoded/{component}"))
+    }
+
+    /// Something that goes wrong at GitHub, once.
+    pub fn fault(&self, method: &str, route: &str, kind: FaultKind) {
+        self.faults(method, route, kind, 1);
+    }
+
+    /// Something that goes wrong at GitHub, several times.
+    pub fn faults(&self, method: &str, route: &str, kind: FaultKind, times: u32) {
+        self.github.fault(Fault {
+            method: method.to_owned(),
+            route: route.to_owned(),
+            repo: None,
+            times,
+            kind,
+        });
+    }
+
+    /// The bytes of an object in the bucket.
+    pub async fn object(&self, key: &str) -> Vec<u8> {
+        let bytes = self.stage.objects.get_bytes(key).await;
+        bytes.expect("an object of this key")
+    }
+
+    /// Makes a state machine that only waits; its ARN.
+    pub async fn waiting_machine(&self) -> String {
+        let definition = json!({
+            "StartAt": "Wait",
+            "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}},
+        });
+        let body = json!({
+            "name": "waits",
+            "definition": definition.to_string(),
+            "roleArn": "arn:aws:iam::000000000000:role/none",
+        });
+        let answer = self.states("CreateStateMachine", body).await;
+        answer["stateMachineArn"].as_str().expect("its ARN").into()
+    }
+
+    /// Starts an execution; its ARN.
+    pub async fn execute(&self, machine: &str) -> String {
+        let input = json!({ "version": VERSION }).to_string();
+        let body = json!({"stateMachineArn": machine, "input": input});
+        let answer = self.states("StartExecution", body).await;
+        answer["executionArn"].as_str().expect("its ARN").into()
+    }
+
+    /// Stops an execution.
+    pub async fn abort(&self, execution: &str) {
+        let body = json!({"executionArn": execution, "cause": "a person stopped it"});
+        self.states("StopExecution", body).await;
+    }
+
+    async fn states(&self, action: &str, body: Value) -> Value {
+        let answer = self.account.call(Service::States, action, body).await;
+        answer.expect("an answer of Step Functions")
+    }
+}
+
+/// A repository of the first organisation.
+pub fn repository(component: &str) -> RepoName {
+    RepoName::new(&format!("BTCDecoded/{component}")).expect("a repository")
+}
+
+impl Cloud {
+    async fn start() -> Cloud {
+        let shared = Shared::get().await;
+        let cloud = outlive_the_test(shared).await;
+        let account = cloud.account("100000000000").expect("an account");
+        let nobody = "http://127.0.0.1:9".to_owned();
+        let stack = shared.deploy(&account, nobody, "unused".into()).await;
+        let body = json!({"TableName": stack.table});
+        let answer = account
+            .call(Service::DynamoDb, "DescribeTable", body)
+            .await
+            .expect("the deployed table");
+        let table = json!({
+            "TableName": stack.table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": answer["Table"]["KeySchema"],
+            "AttributeDefinitions": answer["Table"]["AttributeDefinitions"],
+        });
+        Cloud {
+            cloud,
+            stack,
+            table,
+        }
+    }
+}
+
+/// Starts the cloud on a thread that lives as long as the process: the kernel ends
+/// the cloud with the thread that started it, and a test's thread ends with its test.
+async fn outlive_the_test(shared: &'static Shared) -> LocalCloud {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(async move {
+                // Nobody waits for it any more: the process ends.
+                let _gone = send.send(shared.cloud(false).await);
+                std::future::pending::<()>().await;
+            });
+    });
+    receive.await.expect("the local cloud")
+}
+
+/// The clients, as the functions make them from their environment.
+async fn stage(
+    endpoint: &str,
+    account: &str,
+    stack: &Stack,
+    github: &Simulator,
+    token: String,
+) -> Stage {
+    let aws = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
+            Credentials::new(account, "local", None, None, "the test"),
+        ))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    let s3 = aws_sdk_s3::config::Builder::from(&aws)
+        .force_path_style(true)
+        .build();
+    let s3 = aws_sdk_s3::Client::from_conf(s3);
+    // All accounts share one namespace of buckets.
+    let bucket = format!("artifacts-{account}");
+    let created = s3.create_bucket().bucket(&bucket).send().await;
+    created.expect("a bucket");
+    let states = aws_sdk_sfn::Client::new(&aws);
+    let speed = Speed(SPEED);
+    let settings = commons_github::Settings::new(&github.api_url(), token.into(), speed);
+    Stage {
+        config: Config {
+            table: stack.table.clone(),
+            bucket: bucket.clone(),
+            github_api_url: github.api_url(),
+            github_token_secret: "unused".into(),
+            release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a repository"),
+            manifest_path: "versions.toml".into(),
+            state_machine_arn: stack.state_machine_arn.clone(),
+            speed,
+        },
+        github: commons_github::GitHub::new(settings.expect("the simulator's address"))
+            .expect("a client"),
+        store: commons_store::Store::new(
+            aws_sdk_dynamodb::Client::new(&aws),
+            states.clone(),
+            &stack.table,
+        ),
+        objects: commons_artifacts::Store::new(s3, &bucket),
+        states,
+    }
+}

@@ -1,0 +1,9 @@
+//! Each stage by itself, called as its function calls it.
+
+mod attempts;
+mod collect;
+mod dispatch;
+mod plan;
+mod poll;
+mod publish;
+mod settle;

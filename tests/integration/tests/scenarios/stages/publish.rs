@@ -1,0 +1,420 @@
+//! Publish: one release, whole or not seen.
+
+use std::collections::BTreeMap;
+
+use commons_artifacts::AssetList;
+use commons_domain::build::BuildStatus;
+use commons_domain::names::{RepoName, Sha256};
+use commons_domain::release::ReleaseStatus;
+use commons_github::NewRelease;
+use commons_publish::Next;
+use commons_runtime::StageError;
+use github_simulator::{FaultKind, ReleaseView};
+use integration::{RELEASE_REPOSITORY, StageWorld};
+use std::time::Duration;
+
+const RELEASES: &str = "/repos/{owner}/{repo}/releases";
+const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
+const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
+const ORDER: [&str; 6] = [
+    "bllvm-consensus",
+    "bllvm-sdk",
+    "bllvm-protocol",
+    "bllvm-commons",
+    "bllvm-node",
+    "bllvm",
+];
+
+/// A world whose six builds are complete.
+async fn complete() -> StageWorld {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    world.quick_runs();
+    for component in ORDER {
+        world.built(component).await;
+        world.collect(component).await.unwrap();
+        let build = world.build(component).await;
+        assert_eq!(build.status, BuildStatus::Collected, "{build:?}");
+    }
+    world
+}
+
+fn home() -> RepoName {
+    RepoName::new(RELEASE_REPOSITORY).unwrap()
+}
+
+fn draft(tag: &str) -> NewRelease {
+    NewRelease {
+        tag_name: tag.into(),
+        target_commitish: None,
+        name: tag.into(),
+        body: String::new(),
+        draft: true,
+        prerelease: false,
+    }
+}
+
+/// What the builds collected, by name.
+async fn collected(world: &StageWorld) -> BTreeMap<String, Sha256> {
+    let mut all = BTreeMap::new();
+    for component in ORDER {
+        let build = world.build(component).await;
+        let bytes = world.object(&build.collected.unwrap().key).await;
+        let list: AssetList = serde_json::from_slice(&bytes).unwrap();
+        all.extend(list.assets.into_iter().map(|a| (a.name, a.sha256)));
+    }
+    all
+}
+
+/// The one release there is, whole: every collected file once, with its digest.
+async fn whole(world: &StageWorld) -> ReleaseView {
+    let mut releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!(releases.len(), 1);
+    let release = releases.remove(0);
+    assert!(!release.draft);
+    let wanted = collected(world).await;
+    assert_eq!(
+        release.assets.len(),
+        wanted.len() + 1,
+        "each once, and the sums"
+    );
+    let mut sums = String::new();
+    for (name, sha256) in &wanted {
+        let asset = release.assets.iter().find(|asset| asset.name == *name);
+        let asset = asset.unwrap();
+        assert_eq!(Sha256::of(&asset.content), *sha256, "{name}");
+        assert_eq!(asset.digest, Some(format!("sha256:{sha256}")), "{name}");
+        sums.push_str(&format!("{sha256}  {name}\n"));
+    }
+    let file = release.assets.iter().find(|a| a.name == "SHA256SUMS");
+    assert_eq!(std::str::from_utf8(&file.unwrap().content).unwrap(), sums);
+    release
+}
+
+fn writes(world: &StageWorld) -> usize {
+    let requests = world.github.requests();
+    requests
+        .iter()
+        .filter(|r| r.method != "GET" && r.path.contains("/releases"))
+        .count()
+}
+
+#[tokio::test]
+async fn complete_builds_are_published_once() {
+    let world = complete().await;
+    let generation = world.release().await.generation;
+    let answer = world.publish().await.unwrap();
+    assert_eq!(answer.next, Next::Published);
+    let seen = whole(&world).await;
+    assert_eq!((seen.tag_name.as_str(), seen.prerelease), ("v0.1.0", false));
+    let release = world.release().await;
+    assert_eq!(release.status, ReleaseStatus::Published);
+    assert_eq!(release.generation, generation);
+    assert_eq!(release.github_release_id, Some(seen.id));
+    assert_eq!(release.lease, None);
+    assert!(release.html_url.is_some() && release.completed_at.is_some());
+    assert_eq!(Some(seen.target_commitish), release.manifest_commit);
+    for component in ORDER {
+        let build = world.build(component).await;
+        assert!(seen.body.contains(component) && seen.body.contains(&build.pin[..7]));
+    }
+    let last = world.events().await.pop().unwrap();
+    assert_eq!(
+        (&last["from"], &last["to"]),
+        (&"publishing".into(), &"published".into())
+    );
+
+    let before = writes(&world);
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    assert_eq!(writes(&world), before, "GitHub is left alone");
+    assert_eq!(world.release().await, release);
+}
+
+#[tokio::test]
+async fn one_that_died_after_the_last_write_to_github_makes_nothing_twice() {
+    let world = complete().await;
+    let execution = world.release().await.lease;
+    world.publish().await.unwrap();
+    let first = whole(&world).await;
+    let published = world.release().await;
+    let mut publishing = published.clone();
+    publishing.status = ReleaseStatus::Publishing;
+    publishing.lease = execution;
+    let store = &world.stage.store;
+    let changed = store.change_release(&published, &publishing, "the test");
+    changed.await.unwrap();
+
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    let again = whole(&world).await;
+    let ids = |view: &ReleaseView| view.assets.iter().map(|a| a.id).collect::<Vec<_>>();
+    assert_eq!((again.id, ids(&again)), (first.id, ids(&first)));
+    assert_eq!(again.body, first.body);
+    assert_eq!(world.release().await.status, ReleaseStatus::Published);
+}
+
+#[tokio::test]
+async fn what_is_not_complete_is_refused_and_nothing_is_made() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    world.green(&ORDER).await;
+    for component in &ORDER[1..5] {
+        world
+            .alter(component, |b| b.status = BuildStatus::Collected)
+            .await;
+    }
+    world
+        .alter("bllvm", |b| {
+            b.status = BuildStatus::Failure;
+            b.error = Some("it broke".into());
+        })
+        .await;
+    let error = world.publish().await.unwrap_err();
+    assert!(matches!(error, StageError::NotComplete(_)), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "bllvm is failure: it broke; bllvm-consensus is success"
+    );
+    assert!(world.github.releases(RELEASE_REPOSITORY).is_empty());
+    assert_eq!(writes(&world), 0);
+    assert_eq!(world.release().await.status, ReleaseStatus::Building);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_makes_nothing_twice() {
+    let world = complete().await;
+    // Each is done by GitHub, and nobody hears of it.
+    for (method, route) in [("POST", RELEASES), ("POST", ASSETS), ("PATCH", RELEASE)] {
+        world.fault(method, route, FaultKind::LostAnswer);
+    }
+    for lost in ["the draft", "an asset", "the last write"] {
+        let answer = world.publish().await.unwrap();
+        assert_eq!(answer.next, Next::Again, "{lost}");
+        assert!(answer.wait_seconds >= 1);
+        assert_eq!(world.release().await.status, ReleaseStatus::Publishing);
+    }
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    whole(&world).await;
+    let calls = world.github.calls();
+    assert_eq!(calls[&format!("POST {RELEASES}")], 1);
+    assert_eq!(
+        calls[&format!("POST {ASSETS}")],
+        collected(&world).await.len() as u64 + 1
+    );
+}
+
+#[tokio::test]
+async fn an_upload_that_broke_off_is_made_anew_unseen() {
+    let world = complete().await;
+    world.fault("POST", ASSETS, FaultKind::StarterAsset);
+    assert_eq!(world.publish().await.unwrap().next, Next::Again);
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert!(releases[0].draft, "nobody sees it");
+    assert_eq!(releases[0].assets[0].state, "starter");
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    let seen = whole(&world).await;
+    assert!(seen.assets.iter().all(|asset| asset.state == "uploaded"));
+}
+
+#[tokio::test]
+async fn a_foreign_asset_in_the_draft_is_named_and_kept_and_nothing_is_seen() {
+    let world = complete().await;
+    let github = &world.stage.github;
+    let made = github
+        .create_release(&home(), &draft("v0.1.0"))
+        .await
+        .unwrap();
+    github
+        .upload_asset(
+            &made.upload_url,
+            "theirs.txt",
+            "text/plain",
+            5,
+            "hello".into(),
+        )
+        .await
+        .unwrap();
+    let error = world.publish().await.unwrap_err();
+    assert!(
+        matches!(error, StageError::VerificationFailed(_)),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains("theirs.txt is not ours"),
+        "{error}"
+    );
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((releases.len(), releases[0].draft), (1, true));
+    let theirs = releases[0].assets.iter().find(|a| a.name == "theirs.txt");
+    assert_eq!(&theirs.unwrap().content[..], b"hello");
+}
+
+#[tokio::test]
+async fn an_asset_of_ours_that_differs_in_the_draft_is_replaced() {
+    let world = complete().await;
+    let github = &world.stage.github;
+    let made = github
+        .create_release(&home(), &draft("v0.1.0"))
+        .await
+        .unwrap();
+    github
+        .upload_asset(&made.upload_url, "bllvm", "text/plain", 3, "old".into())
+        .await
+        .unwrap();
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    assert_eq!(whole(&world).await.id, made.id, "the draft is taken up");
+}
+
+#[tokio::test]
+async fn what_changed_in_the_bucket_is_not_published() {
+    let world = complete().await;
+    let key = world.build("bllvm").await.collected.unwrap().key;
+    let bytes = world.object(&key).await;
+    let list: AssetList = serde_json::from_slice(&bytes).unwrap();
+    let asset = &list.assets[0];
+    // The same size, another content.
+    let mut content = world.object(&asset.key).await;
+    content[0] ^= 1;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &content).unwrap();
+    let objects = &world.stage.objects;
+    let sum = Sha256::of(&content);
+    objects
+        .put_file(&asset.key, file.path(), &sum)
+        .await
+        .unwrap();
+    let error = world.publish().await.unwrap_err();
+    assert!(
+        matches!(error, StageError::VerificationFailed(_)),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains(&asset.name), "{error}");
+    assert!(world.github.releases(RELEASE_REPOSITORY)[0].draft);
+}
+
+#[tokio::test]
+async fn an_asset_list_that_changed_stops_before_anything_is_made() {
+    let world = complete().await;
+    let key = world.build("bllvm").await.collected.unwrap().key;
+    let mut list: AssetList = serde_json::from_slice(&world.object(&key).await).unwrap();
+    list.assets.pop();
+    world.stage.objects.put_json(&key, &list).await.unwrap();
+    let error = world.publish().await.unwrap_err();
+    assert!(
+        matches!(error, StageError::VerificationFailed(_)),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains(&key), "{error}");
+    assert_eq!(writes(&world), 0);
+}
+
+#[tokio::test]
+async fn a_release_that_somebody_else_published_is_refused() {
+    let world = complete().await;
+    let github = &world.stage.github;
+    let theirs = NewRelease {
+        draft: false,
+        ..draft("v0.1.0")
+    };
+    let theirs = github.create_release(&home(), &theirs).await.unwrap();
+    let before = writes(&world);
+    let error = world.publish().await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains(&theirs.html_url), "{error}");
+    assert_eq!(writes(&world), before);
+    assert!(
+        world.github.releases(RELEASE_REPOSITORY)[0]
+            .assets
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn an_old_generation_publishes_nothing() {
+    let world = complete().await;
+    let old = world.release().await.generation;
+    world.planned().await;
+    let input = commons_publish::Input {
+        release: world.key(),
+        generation: old,
+    };
+    let error = commons_publish::handle(world.stage.clone(), input).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, StageError::LeaseLost(_)), "{error:?}");
+    assert_eq!(writes(&world), 0);
+    // The new owner has nothing to build, and publishes what is complete.
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    whole(&world).await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_for_as_long_as_github_asks() {
+    let world = complete().await;
+    let asked = vec![("retry-after".to_owned(), "240".to_owned())];
+    world.fault("POST", RELEASES, FaultKind::Status(429, Some(asked)));
+    let answer = world.publish().await.unwrap();
+    assert_eq!(answer.next, Next::Again);
+    assert_eq!(answer.wait_seconds, 2, "240 simulated seconds");
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    whole(&world).await;
+}
+
+#[tokio::test]
+async fn one_that_is_killed_anywhere_is_finished_by_the_next() {
+    let world = complete().await;
+    for milliseconds in [10, 30, 60, 90, 130, 180, 240, 310] {
+        let cut = Duration::from_millis(milliseconds);
+        let _killed = tokio::time::timeout(cut, world.publish()).await;
+        for release in world.github.releases(RELEASE_REPOSITORY) {
+            let whole = release.assets.len() == collected(&world).await.len() + 1;
+            assert!(release.draft || whole, "seen before it is whole");
+        }
+    }
+    let mut calls = 0;
+    while world.publish().await.unwrap().next != Next::Published {
+        calls += 1;
+        assert!(calls < 5, "it does not come to its end");
+    }
+    whole(&world).await;
+}
+
+#[tokio::test]
+async fn what_we_published_ourselves_is_taken_up_by_the_next_owner() {
+    let world = complete().await;
+    let first = world.release().await;
+    world.publish().await.unwrap();
+    let seen = whole(&world).await;
+    // Nobody wrote down that it is published: its execution was killed right then.
+    let published = world.release().await;
+    let mut publishing = published.clone();
+    publishing.status = ReleaseStatus::Publishing;
+    publishing.lease = first.lease;
+    let store = &world.stage.store;
+    let changed = store.change_release(&published, &publishing, "the test");
+    changed.await.unwrap();
+    let other = world.execution("another");
+    assert_eq!(world.plan_as(&other).await.unwrap().to_build, 0);
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    assert_eq!(whole(&world).await.id, seen.id);
+    assert_eq!(world.release().await.status, ReleaseStatus::Published);
+}
+
+#[tokio::test]
+async fn two_contents_of_one_name_are_refused_by_both_components() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    world.quick_runs();
+    world.script("bllvm-consensus", |script| {
+        script.artifacts[0].files = vec![("bllvm".into(), b"not the node".to_vec())];
+    });
+    for component in ORDER {
+        world.built(component).await;
+        world.collect(component).await.unwrap();
+    }
+    let error = world.publish().await.unwrap_err();
+    assert!(matches!(error, StageError::Refused(_)), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "bllvm and bllvm-consensus both built an asset named bllvm, with different contents: give one an asset_prefix"
+    );
+    assert_eq!(writes(&world), 0);
+}
