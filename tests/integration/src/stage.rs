@@ -87,7 +87,7 @@ impl StageWorld {
         ReleaseKey::new(&format!("{RELEASE_REPOSITORY}/{VERSION}")).expect("a release")
     }
 
-    /// Plans the release for an execution; `error` or `output`.
+    /// Plans the release for an execution.
     pub async fn plan_as(&self, execution: &str) -> Result<commons_plan::Output, StageError> {
         self.plan_with(execution, json!({ "version": VERSION }))
             .await
@@ -209,8 +209,7 @@ impl StageWorld {
         commons_settle::handle(self.stage.clone(), input).await
     }
 
-    /// Dispatches a build whose dependencies are green, and polls until it is over
-    /// its run.
+    /// Dispatches a build whose dependencies are green, and polls until it is green.
     pub async fn built(&self, component: &str) {
         let dispatched = self.dispatch(component).await.expect("a dispatch");
         assert_eq!(dispatched.next, commons_dispatch::Next::AwaitRun);
