@@ -1,11 +1,13 @@
 //! What each event means.
 
-use aws_sdk_sfn::operation::start_execution::StartExecutionError;
-use commons_domain::names::{ReleaseKey, RepoName, Version, execution_name};
+use commons_domain::names::{ReleaseKey, RepoName, Version};
 use commons_runtime::{Stage, StageError};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::start::start;
 
 /// What GitHub is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// HTTP status.
     pub status: i64,
@@ -13,11 +15,13 @@ pub struct Outcome {
     pub sentence: String,
 }
 
-fn outcome(status: i64, sentence: impl Into<String>) -> Result<Outcome, StageError> {
-    Ok(Outcome {
-        status,
-        sentence: sentence.into(),
-    })
+impl Outcome {
+    pub(crate) fn new(status: i64, sentence: impl Into<String>) -> Self {
+        Self {
+            status,
+            sentence: sentence.into(),
+        }
+    }
 }
 
 /// Acts on one verified delivery.
@@ -34,77 +38,87 @@ pub async fn handle(
             .unwrap_or_default()
     };
     if event == "ping" {
-        return outcome(200, "pong");
+        return Ok(Outcome::new(200, "pong"));
     }
     let Ok(repository) = RepoName::new(text("/repository/full_name")) else {
-        return outcome(400, "repository.full_name is missing");
+        return Ok(Outcome::new(400, "repository.full_name is missing"));
     };
     let ours = repository == stage.config.release_repository;
     match (event, text("/action")) {
         ("create", _) if ours && text("/ref_type") == "tag" => {
-            start(stage, text("/ref"), delivery).await
+            start(stage, text("/ref"), false, delivery).await
         }
-        ("release", "published") if ours => start(stage, text("/release/tag_name"), delivery).await,
+        ("release", "published") if ours => {
+            let prerelease = payload.pointer("/release/prerelease") == Some(&true.into());
+            start(stage, text("/release/tag_name"), prerelease, delivery).await
+        }
         ("workflow_run", _) => match payload.pointer("/workflow_run/id").and_then(Value::as_u64) {
-            Some(run) => wake(stage, &repository, run).await,
-            None => outcome(400, "workflow_run.id is missing"),
+            Some(run) => wake(stage, &repository, Some(run), None).await,
+            None => Ok(Outcome::new(400, "workflow_run.id is missing")),
         },
-        _ => outcome(202, "ignored"),
+        ("repository_dispatch", "build-complete") => {
+            build_complete(stage, &repository, payload).await
+        }
+        _ => Ok(Outcome::new(202, "ignored")),
     }
 }
 
-/// Starts a release, unless it is on its way or done.
-async fn start(stage: &Stage, tag: &str, delivery: &str) -> Result<Outcome, StageError> {
-    let Ok(version) = Version::new(tag) else {
-        return outcome(202, format!("ignored: the tag '{tag}' is no version"));
+/// A component says that its build is over. It is not believed: Poll asks GitHub.
+async fn build_complete(
+    stage: &Stage,
+    sender: &RepoName,
+    payload: &Value,
+) -> Result<Outcome, StageError> {
+    let said = payload.get("client_payload").unwrap_or(&Value::Null);
+    let text = |field: &str| said.get(field).and_then(Value::as_str).unwrap_or_default();
+    let name = match text("repo") {
+        full if full.contains('/') => full.to_owned(),
+        name => format!("{}/{name}", sender.owner()),
     };
-    let key = ReleaseKey::of(&stage.config.release_repository, &version);
-    // Our own publishing creates tags and releases too: they are in the table.
-    if let Some(release) = stage.store.release(&key).await?
-        && !release.status.may_start_again()
-    {
-        return outcome(
-            202,
-            format!("ignored: {key} is {}", release.status.as_str()),
-        );
-    }
-    let started = stage
-        .states
-        .start_execution()
-        .state_machine_arn(&stage.config.state_machine_arn)
-        .name(execution_name(&version, delivery))
-        .input(json!({"version": version}).to_string())
-        .send()
-        .await;
-    match started {
-        Ok(answer) => outcome(202, format!("started {}", answer.execution_arn())),
-        Err(error) => match error.as_service_error() {
-            // The same delivery again.
-            Some(StartExecutionError::ExecutionAlreadyExists(_)) => outcome(202, "started before"),
-            _ => Err(StageError::Unavailable(
-                "the execution could not be started".into(),
-            )),
-        },
-    }
+    let Ok(repository) = RepoName::new(&name) else {
+        return Ok(Outcome::new(400, "client_payload.repo is missing"));
+    };
+    // A number, or a number as text: shells write both.
+    let run = said.get("workflow_run_id").and_then(|id| {
+        id.as_u64()
+            .or_else(|| id.as_str().and_then(|text| text.parse().ok()))
+    });
+    let version = Version::new(text("release_version")).ok();
+    wake(stage, &repository, run, version).await
 }
 
 /// Wakes the build that has claimed the run, or with no claim yet the one that
-/// holds the repository's dispatch lock. What the event says is not believed: the
-/// build's own Poll asks GitHub.
-async fn wake(stage: &Stage, repository: &RepoName, run: u64) -> Result<Outcome, StageError> {
-    let holder = match stage.store.claim_of(repository, run).await? {
-        Some(claim) => Some((claim.release, claim.component)),
-        None => stage
-            .store
-            .lock(repository)
-            .await?
-            .map(|lock| (lock.release, lock.component)),
-    };
+/// holds the repository's dispatch lock, or the one of that release and repository.
+/// What the event says is not believed: the build's own Poll asks GitHub.
+async fn wake(
+    stage: &Stage,
+    repository: &RepoName,
+    run: Option<u64>,
+    version: Option<Version>,
+) -> Result<Outcome, StageError> {
+    let store = &stage.store;
+    let mut holder = None;
+    if let Some(run) = run {
+        let claim = store.claim_of(repository, run).await?;
+        holder = claim.map(|claim| (claim.release, claim.component));
+    }
+    if holder.is_none() {
+        let lock = store.lock(repository).await?;
+        holder = lock.map(|lock| (lock.release, lock.component));
+    }
+    if let (None, Some(version)) = (&holder, version) {
+        let key = ReleaseKey::of(&stage.config.release_repository, &version);
+        let builds = store.builds(&key).await?;
+        holder = builds
+            .into_iter()
+            .find(|build| build.repository == *repository && build.status.is_on_its_way())
+            .map(|build| (build.release, build.component));
+    }
     match holder {
         Some((release, component)) => {
-            stage.store.wake(&release, &component, true).await?;
-            outcome(202, format!("woke {component} of {release}"))
+            store.wake(&release, &component, true).await?;
+            Ok(Outcome::new(202, format!("woke {component} of {release}")))
         }
-        None => outcome(202, "ignored: no build waits for this run"),
+        None => Ok(Outcome::new(202, "ignored: no build waits for this run")),
     }
 }

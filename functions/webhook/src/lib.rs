@@ -1,21 +1,43 @@
 //! The door: GitHub's webhooks. The signature is checked over the raw body before
-//! anything is parsed; a tag in the release repository starts a release, a
-//! `workflow_run` wakes the build that it belongs to, everything else is ignored.
+//! anything is parsed; a tag or a published release in the release repository starts
+//! a release, a `workflow_run` or a `build-complete` wakes the build that it belongs
+//! to, everything else is ignored. The nightly schedule comes in here too.
 //!
 //! Running it twice is safe: a redelivery starts the execution of the same name,
 //! which exists already, and a wake-up is only a hint.
 
 mod events;
+mod secrets;
+mod start;
+
+use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
-use commons_github::webhook::verify;
 use commons_runtime::{Stage, StageError};
-use secrecy::SecretString;
+use serde::Deserialize;
 
-/// What GitHub delivers at most through an HTTP API.
-const LARGEST_BODY: usize = 6 * 1024 * 1024;
+pub use events::Outcome;
+pub use secrets::SigningSecrets;
+
+/// A larger body would not reach a function through an HTTP API: 6 MB, base64.
+const LARGEST_BODY: usize = 4 * 1024 * 1024;
+/// Where GitHub sends its deliveries.
+const PATH: &str = "/webhook";
+
+/// What calls the function.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// The schedule, with the time that it is due.
+    Nightly {
+        /// The day of the nightly, UTC.
+        nightly: jiff::Timestamp,
+    },
+    /// The HTTP API, payload format 2.0.
+    Delivery(Box<ApiGatewayV2httpRequest>),
+}
 
 /// The door's clients and secrets.
 #[derive(Clone)]
@@ -23,7 +45,7 @@ pub struct Door {
     /// Clients.
     pub stage: Stage,
     /// Any of these may have signed.
-    pub secrets: Vec<SecretString>,
+    pub secrets: Arc<SigningSecrets>,
 }
 
 impl Door {
@@ -31,22 +53,41 @@ impl Door {
     pub async fn from_env() -> Result<Self, StageError> {
         let id = std::env::var("WEBHOOK_SECRET")
             .map_err(|_| StageError::Internal("the environment lacks WEBHOOK_SECRET".into()))?;
-        let secret = commons_runtime::secret(&commons_runtime::aws().await, &id).await?;
+        let secrets = SigningSecrets::read(commons_runtime::aws().await, id).await?;
         Ok(Self {
             stage: Stage::from_env().await?,
-            secrets: vec![secret],
+            secrets: Arc::new(secrets),
         })
     }
 }
 
-/// Answers one delivery.
-pub async fn handle(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+/// Answers what calls the function. A delivery always has an answer; a nightly that
+/// could not be started is an error, so that Lambda tries again.
+pub async fn handle(door: &Door, event: Event) -> Result<ApiGatewayV2httpResponse, StageError> {
+    match event {
+        Event::Delivery(request) => Ok(deliver(door, *request).await),
+        Event::Nightly { nightly } => {
+            let outcome = start::nightly(&door.stage, nightly).await?;
+            Ok(answer(outcome.status, &outcome.sentence))
+        }
+    }
+}
+
+async fn deliver(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+    let http = &request.request_context.http;
+    if http
+        .path
+        .as_deref()
+        .is_none_or(|path| !path.ends_with(PATH))
+    {
+        return answer(404, "there is nothing here");
+    }
+    if http.method != "POST" {
+        return answer(405, "deliveries are POSTs");
+    }
     let header = |name: &str| {
-        request
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
+        let value = request.headers.get(name)?;
+        value.to_str().ok().map(str::to_owned)
     };
     let text = request.body.clone().unwrap_or_default();
     let body = if request.is_base64_encoded {
@@ -60,12 +101,12 @@ pub async fn handle(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGateway
     if body.len() > LARGEST_BODY {
         return answer(413, "the body is too large");
     }
-    if verify(
-        &door.secrets,
-        &body,
-        header("x-hub-signature-256").as_deref(),
-    )
-    .is_err()
+    let signature = header("x-hub-signature-256");
+    if door
+        .secrets
+        .verify(&body, signature.as_deref())
+        .await
+        .is_err()
     {
         return answer(401, "the signature is missing or wrong");
     }
@@ -77,7 +118,10 @@ pub async fn handle(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGateway
         return answer(400, "the body is not JSON");
     };
     match events::handle(&door.stage, &event, &delivery, &payload).await {
-        Ok(events::Outcome { status, sentence }) => answer(status, &sentence),
+        Ok(outcome) => {
+            tracing::info!(event, delivery, outcome = outcome.sentence, "answered");
+            answer(outcome.status, &outcome.sentence)
+        }
         Err(error) => {
             tracing::error!(error_type = error.name(), %error, event, delivery, "the delivery was not handled");
             answer(503, "try again later")

@@ -41,6 +41,8 @@ pub struct StageWorld {
     pub stage: Stage,
     /// The account that the stage works in.
     pub account: Account,
+    /// The account's configuration, for clients that the stage has not.
+    pub aws: aws_config::SdkConfig,
 }
 
 impl StageWorld {
@@ -74,11 +76,13 @@ impl StageWorld {
         let account = cloud.account(&id).expect("an account");
         let created = account.call(Service::DynamoDb, "CreateTable", table.clone());
         created.await.expect("a table");
-        let stage = stage(cloud.endpoint(), &id, stack, &github, token).await;
+        let aws = configuration(cloud.endpoint(), &id);
+        let stage = stage(&aws, &id, stack, &github, token).await;
         StageWorld {
             github,
             stage,
             account,
+            aws,
         }
     }
 
@@ -326,7 +330,7 @@ pub fn repository(component: &str) -> RepoName {
 impl Cloud {
     async fn start() -> Cloud {
         let shared = Shared::get().await;
-        let cloud = outlive_the_test(shared).await;
+        let cloud = shared.cloud(false).await;
         let account = cloud.account("100000000000").expect("an account");
         let nobody = "http://127.0.0.1:9".to_owned();
         let stack = shared.deploy(&account, nobody, "unused".into()).await;
@@ -349,33 +353,8 @@ impl Cloud {
     }
 }
 
-/// Starts the cloud on a thread that lives as long as the process: the kernel ends
-/// the cloud with the thread that started it, and a test's thread ends with its test.
-async fn outlive_the_test(shared: &'static Shared) -> LocalCloud {
-    let (send, receive) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime")
-            .block_on(async move {
-                // Nobody waits for it any more: the process ends.
-                let _gone = send.send(shared.cloud(false).await);
-                std::future::pending::<()>().await;
-            });
-    });
-    receive.await.expect("the local cloud")
-}
-
-/// The clients, as the functions make them from their environment.
-async fn stage(
-    endpoint: &str,
-    account: &str,
-    stack: &Stack,
-    github: &Simulator,
-    token: String,
-) -> Stage {
-    let aws = aws_config::SdkConfig::builder()
+fn configuration(endpoint: &str, account: &str) -> aws_config::SdkConfig {
+    aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new("us-east-1"))
         .endpoint_url(endpoint)
@@ -383,8 +362,18 @@ async fn stage(
             Credentials::new(account, "local", None, None, "the test"),
         ))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    let s3 = aws_sdk_s3::config::Builder::from(&aws)
+        .build()
+}
+
+/// The clients, as the functions make them from their environment.
+async fn stage(
+    aws: &aws_config::SdkConfig,
+    account: &str,
+    stack: &Stack,
+    github: &Simulator,
+    token: String,
+) -> Stage {
+    let s3 = aws_sdk_s3::config::Builder::from(aws)
         .force_path_style(true)
         .build();
     let s3 = aws_sdk_s3::Client::from_conf(s3);
@@ -392,7 +381,7 @@ async fn stage(
     let bucket = format!("artifacts-{account}");
     let created = s3.create_bucket().bucket(&bucket).send().await;
     created.expect("a bucket");
-    let states = aws_sdk_sfn::Client::new(&aws);
+    let states = aws_sdk_sfn::Client::new(aws);
     let speed = Speed(SPEED);
     let settings = commons_github::Settings::new(&github.api_url(), token.into(), speed);
     Stage {
@@ -409,7 +398,7 @@ async fn stage(
         github: commons_github::GitHub::new(settings.expect("the simulator's address"))
             .expect("a client"),
         store: commons_store::Store::new(
-            aws_sdk_dynamodb::Client::new(&aws),
+            aws_sdk_dynamodb::Client::new(aws),
             states.clone(),
             &stack.table,
         ),

@@ -72,18 +72,34 @@ fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
 
 /// The text of a secret.
 pub async fn secret(aws: &aws_config::SdkConfig, id: &str) -> Result<SecretString, StageError> {
+    secret_version(aws, id, "AWSCURRENT")
+        .await?
+        .ok_or_else(|| StageError::Refused(format!("secret {id} has no value")))
+}
+
+/// The text of a secret's version, by its staging label; none where no version has it.
+pub async fn secret_version(
+    aws: &aws_config::SdkConfig,
+    id: &str,
+    label: &str,
+) -> Result<Option<SecretString>, StageError> {
+    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
     let answer = aws_sdk_secretsmanager::Client::new(aws)
         .get_secret_value()
         .secret_id(id)
+        .version_stage(label)
         .send()
         .await;
-    let answer = answer.map_err(|error| {
-        use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
-        let code = error.code().unwrap_or("no answer");
-        StageError::Unavailable(format!("secret {id} cannot be read: {code}"))
-    })?;
-    answer
-        .secret_string()
-        .map(|text| SecretString::from(text.trim().to_owned()))
-        .ok_or_else(|| StageError::Refused(format!("secret {id} holds no text")))
+    match answer {
+        Ok(answer) => answer
+            .secret_string()
+            .map(|text| Some(SecretString::from(text.trim().to_owned())))
+            .ok_or_else(|| StageError::Refused(format!("secret {id} holds no text"))),
+        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+        Err(error) => {
+            let code = error.code().unwrap_or("no answer");
+            let why = format!("secret {id} cannot be read: {code}");
+            Err(StageError::Unavailable(why))
+        }
+    }
 }

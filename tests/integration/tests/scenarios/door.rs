@@ -1,4 +1,4 @@
-//! The webhook's door.
+//! The webhook's door: as it is deployed.
 
 use integration::World;
 
@@ -18,6 +18,19 @@ async fn a_bad_signature_is_refused_and_starts_nothing() {
         .unwrap();
     assert_eq!(answer.status().as_u16(), 401);
     assert!(world.executions().await.is_empty());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn another_path_or_method_is_not_there() {
+    let world = World::start().await;
+    let http = local_cloud::http_client().unwrap();
+    let url = &world.stack.webhook_url;
+    let get = http.get(url).send().await.unwrap();
+    assert!([404, 405].contains(&get.status().as_u16()), "{get:?}");
+    let other = url.replace("/webhook", "/admin");
+    let post = http.post(other).body("{}").send().await.unwrap();
+    assert_eq!(post.status().as_u16(), 404);
     world.stop().await;
 }
 

@@ -7,3 +7,4 @@ mod plan;
 mod poll;
 mod publish;
 mod settle;
+mod webhook;

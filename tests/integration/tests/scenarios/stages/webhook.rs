@@ -1,0 +1,459 @@
+//! The door, by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::encodings::Body;
+use base64::Engine as _;
+use commons_domain::build::BuildStatus;
+use commons_domain::release::ReleaseStatus;
+use commons_webhook::{Door, Event, SigningSecrets, handle};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use integration::{RELEASE_REPOSITORY, StageWorld};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+const SECRET: &str = "It's a Secret to Everybody";
+
+struct Knock {
+    world: StageWorld,
+    door: Door,
+    secrets: aws_sdk_secretsmanager::Client,
+}
+
+struct Answer {
+    status: i64,
+    sentence: String,
+}
+
+impl Knock {
+    async fn start() -> Knock {
+        let mut world = StageWorld::start().await;
+        world.stage.config.state_machine_arn = world.waiting_machine().await;
+        let secrets = aws_sdk_secretsmanager::Client::new(&world.aws);
+        let created = secrets
+            .create_secret()
+            .name("signing")
+            .secret_string(SECRET);
+        created.send().await.unwrap();
+        let signing = SigningSecrets::read(world.aws.clone(), "signing".into()).await;
+        let door = Door {
+            stage: world.stage.clone(),
+            secrets: Arc::new(signing.unwrap()),
+        };
+        Knock {
+            world,
+            door,
+            secrets,
+        }
+    }
+
+    async fn send(&self, request: Value) -> Answer {
+        let event: Event = serde_json::from_value(request).unwrap();
+        let response = handle(&self.door, event).await.unwrap();
+        let Some(Body::Text(text)) = response.body else {
+            panic!("no text in the answer");
+        };
+        let body: Value = serde_json::from_str(&text).unwrap();
+        Answer {
+            status: response.status_code,
+            sentence: body["message"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    async fn event(&self, event: &str, delivery: &str, payload: Value) -> Answer {
+        self.send(request(event, delivery, &payload.to_string(), SECRET))
+            .await
+    }
+
+    async fn executions(&self) -> Vec<(String, Value)> {
+        let states = &self.world.stage.states;
+        let machine = &self.world.stage.config.state_machine_arn;
+        let list = states.list_executions().state_machine_arn(machine);
+        let mut found = Vec::new();
+        for execution in list.send().await.unwrap().executions() {
+            let arn = execution.execution_arn();
+            let described = states.describe_execution().execution_arn(arn);
+            let input = described.send().await.unwrap().input().unwrap().to_owned();
+            let input = serde_json::from_str(&input).unwrap();
+            found.push((execution.name().to_owned(), input));
+        }
+        found
+    }
+}
+
+fn signature(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// As an HTTP API calls a function, payload format 2.0.
+fn request(event: &str, delivery: &str, body: &str, secret: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "rawPath": "/webhook",
+        "headers": {
+            "content-type": "application/json",
+            "x-github-event": event,
+            "x-github-delivery": delivery,
+            "x-hub-signature-256": signature(secret, body.as_bytes()),
+        },
+        "requestContext": {"http": {"method": "POST", "path": "/webhook"}},
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+fn tag(version: &str) -> Value {
+    json!({"ref": version, "ref_type": "tag", "repository": {"full_name": RELEASE_REPOSITORY}})
+}
+
+#[tokio::test]
+async fn a_ping_is_answered() {
+    let knock = Knock::start().await;
+    let answer = knock
+        .event("ping", "1", json!({"zen": "Keep it simple"}))
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn only_what_a_secret_signed_comes_in() {
+    let knock = Knock::start().await;
+    let body = tag("v0.1.0").to_string();
+    let good = request("create", "1", &body, SECRET);
+    let mut missing = good.clone();
+    missing["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("x-hub-signature-256");
+    let mut altered = good.clone();
+    altered["body"] = body.replace("v0.1.0", "v6.6.6").into();
+    for bad in [request("create", "1", &body, "another"), missing, altered] {
+        let answer = knock.send(bad).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.sentence, "the signature is missing or wrong");
+    }
+    assert!(knock.executions().await.is_empty());
+    assert_eq!(knock.send(good).await.status, 202);
+    assert_eq!(knock.executions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_signature_is_over_the_decoded_body() {
+    let knock = Knock::start().await;
+    let body = tag("v0.1.0").to_string();
+    let mut request = request("create", "1", &body, SECRET);
+    request["body"] = base64::engine::general_purpose::STANDARD
+        .encode(&body)
+        .into();
+    request["isBase64Encoded"] = true.into();
+    assert_eq!(knock.send(request.clone()).await.status, 202);
+    request["body"] = "%%%".into();
+    assert_eq!(knock.send(request).await.status, 400);
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_malformed_is_refused_in_a_sentence() {
+    let knock = Knock::start().await;
+    let large = "x".repeat(4 * 1024 * 1024 + 1);
+    let answer = knock.send(request("create", "1", &large, SECRET)).await;
+    assert_eq!(
+        (answer.status, answer.sentence.as_str()),
+        (413, "the body is too large")
+    );
+    for (body, why) in [
+        ("{", "the body is not JSON"),
+        ("{}", "repository.full_name is missing"),
+        ("[1]", "repository.full_name is missing"),
+    ] {
+        let answer = knock.send(request("create", "1", body, SECRET)).await;
+        assert_eq!((answer.status, answer.sentence.as_str()), (400, why));
+    }
+    let mut nameless = request("create", "1", "{}", SECRET);
+    nameless["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("x-github-delivery");
+    assert_eq!(knock.send(nameless).await.status, 400);
+    let run = json!({"action": "completed", "repository": {"full_name": "o/r"}});
+    assert_eq!(knock.event("workflow_run", "1", run).await.status, 400);
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_refused() {
+    let knock = Knock::start().await;
+    let mut get = request("ping", "1", "{}", SECRET);
+    get["requestContext"]["http"]["method"] = "GET".into();
+    assert_eq!(knock.send(get).await.status, 405);
+    let mut elsewhere = request("ping", "1", "{}", SECRET);
+    elsewhere["requestContext"]["http"]["path"] = "/admin".into();
+    assert_eq!(knock.send(elsewhere).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_redelivery_starts_nothing_more() {
+    let knock = Knock::start().await;
+    let first = knock.event("create", "d-1", tag("v0.1.0")).await;
+    assert!(
+        first.sentence.starts_with("started arn:"),
+        "{}",
+        first.sentence
+    );
+    let again = knock.event("create", "d-1", tag("v0.1.0")).await;
+    assert_eq!(
+        (again.status, again.sentence.as_str()),
+        (202, "started before")
+    );
+    let executions = knock.executions().await;
+    assert_eq!(executions.len(), 1);
+    assert_eq!(executions[0].0, "v0-1-0-d-1");
+    assert_eq!(executions[0].1, json!({"version": "v0.1.0"}));
+}
+
+#[tokio::test]
+async fn a_published_release_starts_one_too_as_a_prerelease_if_it_is_one() {
+    let knock = Knock::start().await;
+    let payload = |action: &str, repository: &str| {
+        json!({
+            "action": action,
+            "release": {"tag_name": "v0.3.0", "prerelease": true},
+            "repository": {"full_name": repository},
+        })
+    };
+    for ignored in [
+        payload("created", RELEASE_REPOSITORY),
+        payload("published", "BTCDecoded/bllvm-sdk"),
+    ] {
+        assert_eq!(
+            knock.event("release", "1", ignored).await.sentence,
+            "ignored"
+        );
+    }
+    assert!(knock.executions().await.is_empty());
+    let answer = knock
+        .event("release", "2", payload("published", RELEASE_REPOSITORY))
+        .await;
+    assert_eq!(answer.status, 202);
+    let executions = knock.executions().await;
+    assert_eq!(
+        executions[0].1,
+        json!({"version": "v0.3.0", "prerelease": true})
+    );
+}
+
+#[tokio::test]
+async fn components_tags_branches_and_other_events_are_ignored() {
+    let knock = Knock::start().await;
+    let repository = json!({"full_name": RELEASE_REPOSITORY});
+    for (event, payload) in [
+        (
+            "create",
+            json!({"ref": "v1.0.0", "ref_type": "tag", "repository": {"full_name": "BTCDecoded/bllvm-sdk"}}),
+        ),
+        (
+            "create",
+            json!({"ref": "v1.0.0", "ref_type": "branch", "repository": repository}),
+        ),
+        (
+            "create",
+            json!({"ref": "latest", "ref_type": "tag", "repository": repository}),
+        ),
+        (
+            "push",
+            json!({"ref": "refs/tags/v1.0.0", "repository": repository}),
+        ),
+        (
+            "repository_dispatch",
+            json!({"action": "build-chain", "repository": repository}),
+        ),
+        ("star", json!({"repository": repository})),
+    ] {
+        let answer = knock.event(event, "1", payload).await;
+        assert_eq!(answer.status, 202);
+        assert!(
+            answer.sentence.starts_with("ignored"),
+            "{}",
+            answer.sentence
+        );
+    }
+    assert!(knock.executions().await.is_empty());
+}
+
+#[tokio::test]
+async fn only_a_failed_or_cancelled_version_starts_again() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    for (n, (status, starts)) in [
+        (ReleaseStatus::Planning, false),
+        (ReleaseStatus::Building, false),
+        (ReleaseStatus::Publishing, false),
+        (ReleaseStatus::Published, false),
+        (ReleaseStatus::Drafted, false),
+        (ReleaseStatus::Failed, true),
+        (ReleaseStatus::Cancelled, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = knock.world.release().await;
+        let mut after = before.clone();
+        after.status = status;
+        let store = &knock.world.stage.store;
+        store
+            .change_release(&before, &after, "the test")
+            .await
+            .unwrap();
+        let answer = knock.event("create", &n.to_string(), tag("v0.1.0")).await;
+        assert_eq!(answer.status, 202);
+        let started = answer.sentence.starts_with("started arn:");
+        assert_eq!(started, starts, "{status:?}: {}", answer.sentence);
+    }
+}
+
+#[tokio::test]
+async fn a_run_wakes_the_build_that_claimed_it() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    knock.world.built("bllvm-sdk").await;
+    let before = knock.world.build("bllvm-sdk").await;
+    let run = json!({
+        "action": "completed",
+        "workflow_run": {"id": before.workflow_run_id, "conclusion": "failure"},
+        "repository": {"full_name": "BTCDecoded/bllvm-sdk"},
+    });
+    let answer = knock.event("workflow_run", "1", run).await;
+    assert!(
+        answer.sentence.starts_with("woke bllvm-sdk"),
+        "{}",
+        answer.sentence
+    );
+    let after = knock.world.build("bllvm-sdk").await;
+    assert_eq!(after.seq, before.seq + 1);
+    // A wake-up is only a hint.
+    assert_eq!(after.status, BuildStatus::Success);
+}
+
+#[tokio::test]
+async fn a_run_without_a_claim_wakes_who_holds_the_repositorys_lock() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    knock.world.dispatch("bllvm-sdk").await.unwrap();
+    let before = knock.world.build("bllvm-sdk").await;
+    let run = |repository: &str| {
+        json!({
+            "action": "requested",
+            "workflow_run": {"id": 77},
+            "repository": {"full_name": repository},
+        })
+    };
+    let answer = knock
+        .event("workflow_run", "1", run("BTCDecoded/bllvm-sdk"))
+        .await;
+    assert!(
+        answer.sentence.starts_with("woke bllvm-sdk"),
+        "{}",
+        answer.sentence
+    );
+    assert_eq!(knock.world.build("bllvm-sdk").await.seq, before.seq + 1);
+    let nobody = knock
+        .event("workflow_run", "2", run("BTCDecoded/bllvm-node"))
+        .await;
+    assert!(
+        nobody.sentence.starts_with("ignored"),
+        "{}",
+        nobody.sentence
+    );
+}
+
+#[tokio::test]
+async fn build_complete_wakes_and_is_never_believed() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    knock.world.dispatch("bllvm-sdk").await.unwrap();
+    let before = knock.world.build("bllvm-sdk").await;
+    let said = |client_payload: Value| {
+        json!({
+            "action": "build-complete",
+            "client_payload": client_payload,
+            "repository": {"full_name": "BTCDecoded/bllvm-commons"},
+        })
+    };
+    let payload = json!({
+        "repo": "bllvm-sdk", "status": "success", "release_version": "v0.1.0",
+        "workflow_run_id": "4711", "error_message": "",
+    });
+    let answer = knock.event("repository_dispatch", "1", said(payload)).await;
+    assert!(
+        answer.sentence.starts_with("woke bllvm-sdk"),
+        "{}",
+        answer.sentence
+    );
+    let after = knock.world.build("bllvm-sdk").await;
+    assert_eq!((after.seq, after.status), (before.seq + 1, before.status));
+    assert_eq!(after.workflow_run_id, None);
+    let nameless = knock
+        .event(
+            "repository_dispatch",
+            "2",
+            said(json!({"status": "success"})),
+        )
+        .await;
+    assert_eq!(nameless.status, 400);
+}
+
+#[tokio::test]
+async fn the_secret_before_the_present_one_is_accepted_after_a_rotation() {
+    let knock = Knock::start().await;
+    let rotated = knock
+        .secrets
+        .put_secret_value()
+        .secret_id("signing")
+        .secret_string("new");
+    rotated.send().await.unwrap();
+    let signing = SigningSecrets::read(knock.world.aws.clone(), "signing".into()).await;
+    let door = Door {
+        secrets: Arc::new(signing.unwrap()),
+        ..knock.door.clone()
+    };
+    for (secret, status) in [("new", 200), (SECRET, 200), ("older", 401)] {
+        let event = serde_json::from_value(request("ping", "1", "{}", secret)).unwrap();
+        let response = handle(&door, event).await.unwrap();
+        assert_eq!(response.status_code, status, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn the_schedule_starts_the_night_s_version_once() {
+    let knock = Knock::start().await;
+    let due = json!({"nightly": "2026-11-23T02:00:00Z"});
+    let first = knock.send(due.clone()).await;
+    assert!(
+        first.sentence.starts_with("started arn:"),
+        "{}",
+        first.sentence
+    );
+    assert_eq!(knock.send(due).await.sentence, "started before");
+    let executions = knock.executions().await;
+    assert_eq!(executions.len(), 1);
+    let version = executions[0].1["version"].as_str().unwrap();
+    assert!(version.starts_with("nightly-20261123-"), "{version}");
+    assert_eq!(version.len(), "nightly-20261123-".len() + 12);
+    assert_eq!(executions[0].1["prerelease"], true);
+}
+
+#[tokio::test]
+async fn a_warm_answer_takes_less_than_a_tenth_of_a_second() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    let mut times: Vec<Duration> = Vec::new();
+    for n in 0..21 {
+        let began = Instant::now();
+        let answer = knock.event("create", &n.to_string(), tag("v0.1.0")).await;
+        times.push(began.elapsed());
+        assert_eq!(answer.status, 202);
+    }
+    times.sort();
+    assert!(times[10] < Duration::from_millis(100), "{times:?}");
+}
