@@ -6,6 +6,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use commons_domain::lease::{LeaseDecision, decide};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
+use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
 use commons_store::StoreError;
 use jiff::Timestamp;
@@ -14,19 +15,20 @@ use jiff::Timestamp;
 pub async fn take(
     stage: &Stage,
     key: &ReleaseKey,
-    prerelease: bool,
+    request: &Request,
     execution: &str,
 ) -> Result<Release, StageError> {
     let stored = stage.store.release(key).await?;
-    let mut decision = decide(stored.as_ref(), execution, None);
+    let mut decision = decide(stored.as_ref(), execution, None, request.stop_at_draft);
     if let LeaseDecision::AskAbout { holder } = &decision {
-        decision = decide(stored.as_ref(), execution, Some(runs(stage, holder).await?));
+        let runs = Some(runs(stage, holder).await?);
+        decision = decide(stored.as_ref(), execution, runs, request.stop_at_draft);
     }
     let generation = match decision {
         LeaseDecision::Take { generation } => generation,
         LeaseDecision::Done => {
             return Err(StageError::AlreadyPublished(format!(
-                "{key} is published already"
+                "{key} is done already"
             )));
         }
         LeaseDecision::Held { holder } | LeaseDecision::AskAbout { holder } => {
@@ -41,9 +43,11 @@ pub async fn take(
         status: ReleaseStatus::Planning,
         generation,
         lease: Some(execution.to_owned()),
-        prerelease,
+        prerelease: request.prerelease,
+        stop_at_draft: request.stop_at_draft,
         manifest_ref: None,
         manifest_commit: None,
+        target_commit: None,
         github_release_id: stored.as_ref().and_then(|r| r.github_release_id),
         html_url: None,
         created_at: stored.as_ref().map_or(now, |r| r.created_at),

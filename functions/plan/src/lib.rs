@@ -8,13 +8,16 @@
 
 mod lease;
 mod pins;
+mod published;
+mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::build::{Build, BuildStatus, Planned};
 use commons_domain::manifest::Manifest;
-use commons_domain::names::{ReleaseKey, Version};
+use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
+use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,32 +32,6 @@ pub struct Input {
     pub execution: String,
     /// What the execution was started with; read by [`Request::parse`].
     pub input: serde_json::Value,
-}
-
-/// What to release.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The version, which is also the release's tag.
-    pub version: String,
-    /// Publish it as a prerelease whatever the version says.
-    #[serde(default)]
-    pub prerelease: bool,
-}
-
-impl Request {
-    /// Reads the execution's input; an unknown key or a wrong type is named.
-    pub fn parse(input: &serde_json::Value) -> Result<(Version, bool), StageError> {
-        let request: Request = serde_json::from_value(input.clone()).map_err(|error| {
-            StageError::Refused(format!(
-                "the input is not {{\"version\": \"v0.1.0\"}}: {error}"
-            ))
-        })?;
-        let version = Version::new(&request.version)
-            .map_err(|error| StageError::Refused(error.to_string()))?;
-        let prerelease = request.prerelease || version.is_prerelease();
-        Ok((version, prerelease))
-    }
 }
 
 /// The answer to the state machine.
@@ -82,19 +59,10 @@ struct Item<'a> {
 
 /// Plans the release.
 pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
-    let (version, prerelease) = Request::parse(&input.input)?;
-    let key = ReleaseKey::of(&stage.config.release_repository, &version);
-    let release = lease::take(&stage, &key, prerelease, &input.execution).await?;
-
-    let (manifest_ref, manifest) = pins::manifest(&stage, &version).await?;
-    let plan = manifest.plan();
-    if plan.order.len() > MOST_BUILDS {
-        return Err(StageError::Refused(format!(
-            "the manifest has {} components; at most {MOST_BUILDS} fit a release",
-            plan.order.len()
-        )));
-    }
-    pins::refuse_published(&stage, &version, release.github_release_id).await?;
+    let request =
+        Request::parse(&input.input).map_err(|error| StageError::Refused(error.to_string()))?;
+    let key = ReleaseKey::of(&stage.config.release_repository, &request.version);
+    let release = lease::take(&stage, &key, &request, &input.execution).await?;
     let stored: BTreeMap<String, Build> = stage
         .store
         .builds(&key)
@@ -102,7 +70,26 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .into_iter()
         .map(|build| (build.component.clone(), build))
         .collect();
-    let mut planned = pins::pin(&stage, &manifest).await?;
+
+    let read = pins::manifest(&stage, &request).await?;
+    let plan = read.manifest.plan();
+    let mut faults = Vec::new();
+    if plan.order.len() > MOST_BUILDS {
+        return Err(StageError::Refused(format!(
+            "the manifest has {} components; at most {MOST_BUILDS} fit a release",
+            plan.order.len()
+        )));
+    }
+    let anew = anew(&request, &read.manifest, &stored, &mut faults);
+    let mut planned = pins::pin(&stage, &read.manifest, &mut faults).await?;
+    let target = target(&stage, &read, &planned, &mut faults);
+    let found = published::find(&stage, &release, &mut faults).await?;
+    if !faults.is_empty() {
+        return Err(StageError::Refused(faults.join("; ")));
+    }
+    if let Some(found) = &found {
+        published::hide(&stage, &release, found).await?;
+    }
     pins::wait_for_dispatches_in_flight(stored.values()).await;
 
     let mut builds: BTreeMap<&str, Build> = BTreeMap::new();
@@ -110,7 +97,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         let planned = planned
             .remove(name)
             .ok_or_else(|| StageError::Internal(format!("component '{name}' was not pinned")))?;
-        let build = write_build(&stage, &release, planned, stored.get(name), &builds).await?;
+        let before = stored.get(name).map(|build| (build, anew.contains(name)));
+        let build = write_build(&stage, &release, planned, before, &builds).await?;
         builds.insert(name, build);
     }
 
@@ -133,15 +121,11 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .await
         .map_err(|error| StageError::Unavailable(error.to_string()))?;
 
-    let commit = stage
-        .github
-        .head(&stage.config.release_repository, &manifest_ref)
-        .await
-        .map_err(|error| github_error(&error))?;
     let building = Release {
         status: ReleaseStatus::Building,
-        manifest_ref: Some(manifest_ref),
-        manifest_commit: Some(commit.sha),
+        manifest_ref: Some(read.git_ref),
+        manifest_commit: Some(read.commit),
+        target_commit: Some(target),
         ..release.clone()
     };
     let to_build = items.len();
@@ -158,13 +142,66 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     })
 }
 
+/// The components that are built again though they are green: those that were asked
+/// for by name, and what depends on them.
+fn anew(
+    request: &Request,
+    manifest: &Manifest,
+    stored: &BTreeMap<String, Build>,
+    faults: &mut Vec<String>,
+) -> BTreeSet<String> {
+    for name in &request.only {
+        if !manifest.components().contains_key(name) {
+            faults.push(format!("only: '{name}' is no component of the manifest"));
+        }
+    }
+    if !request.only.is_empty() && stored.is_empty() {
+        let version = &request.version;
+        faults.push(format!(
+            "only: builds components of a release again, and {version} has no builds yet: leave it out"
+        ));
+    }
+    let anew = manifest.with_dependents(&request.only);
+    for build in anew.iter().filter_map(|name| stored.get(name)) {
+        if build.status.is_on_its_way() {
+            faults.push(format!(
+                "only: {} is {}: let it end first",
+                build.component,
+                build.status.as_str()
+            ));
+        }
+    }
+    anew
+}
+
+/// The commit of the release's tag: the release repository's pin, or the manifest's
+/// commit where that repository is no component. A tag that is there is at it.
+fn target(
+    stage: &Stage,
+    read: &pins::Read,
+    planned: &BTreeMap<String, Planned>,
+    faults: &mut Vec<String>,
+) -> String {
+    let repository = &stage.config.release_repository;
+    let own = planned.values().find(|p| p.repository == *repository);
+    let target = own.map_or(&read.commit, |planned| &planned.pin);
+    if let Some(tag) = &read.tag_commit
+        && tag != target
+    {
+        faults.push(format!(
+            "the tag of the release is at commit {tag} of {repository}, but {target} is what would be built: move the tag, or release another version"
+        ));
+    }
+    target.clone()
+}
+
 /// Writes one build: fresh, or what this generation makes of the stored one. Its
 /// `waiting_on` comes from what was written for its dependencies.
 async fn write_build(
     stage: &Stage,
     release: &Release,
     planned: Planned,
-    stored: Option<&Build>,
+    stored: Option<(&Build, bool)>,
     written: &BTreeMap<&str, Build>,
 ) -> Result<Build, StageError> {
     let waiting_on: BTreeSet<String> = planned
@@ -179,7 +216,7 @@ async fn write_build(
         .cloned()
         .collect();
     let now = Timestamp::now();
-    let Some(stored) = stored else {
+    let Some((stored, anew)) = stored else {
         let build = Build::new(
             release.key.clone(),
             planned,
@@ -190,7 +227,7 @@ async fn write_build(
         stage.store.create_build(&build, "planned").await?;
         return Ok(build);
     };
-    let adopted = stored.adopted(planned, release.generation, waiting_on, now);
+    let adopted = stored.adopted(planned, release.generation, waiting_on, anew, now);
     let reason = if stored.status == adopted.status {
         "adopted"
     } else {
@@ -215,27 +252,4 @@ fn read_manifest(bytes: &[u8]) -> Result<Manifest, StageError> {
         .map_err(|_| StageError::Refused("the manifest is not UTF-8".into()))?;
     Manifest::parse(text)
         .map_err(|faults| StageError::Refused(format!("the manifest is refused: {faults}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_request_names_what_is_wrong_with_it() {
-        let refused = |input| Request::parse(&input).unwrap_err().to_string();
-        assert!(refused(json!({"version": "v0.1.0", "speed": 3})).contains("speed"));
-        assert!(refused(json!({"version": 3})).contains("integer `3`"));
-        assert!(refused(json!({"version": "0.1.0"})).contains("version '0.1.0'"));
-        assert!(refused(json!({})).contains("version"));
-    }
-
-    #[test]
-    fn a_prerelease_is_told_by_the_version_or_asked_for() {
-        let parse = |input| Request::parse(&input).unwrap().1;
-        assert!(!parse(json!({"version": "v0.1.0"})));
-        assert!(parse(json!({"version": "v0.1.0-rc.1"})));
-        assert!(parse(json!({"version": "v0.1.0", "prerelease": true})));
-    }
 }

@@ -1,104 +1,109 @@
-//! What Plan reads from GitHub: the manifest, and a commit for each component.
+//! What Plan reads from GitHub: the manifest, and for each component a commit and
+//! whether a dispatch would build it. All faults are found before any is told.
 
 use std::collections::BTreeMap;
 
 use commons_domain::build::{Build, BuildStatus, Planned};
+use commons_domain::dispatch::WORKFLOW_INPUTS;
 use commons_domain::manifest::{Component, Manifest, Trigger};
-use commons_domain::names::Version;
+use commons_domain::names::RepoName;
+use commons_domain::request::Request;
+use commons_github::Error;
 use commons_runtime::{Stage, StageError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
+use crate::workflow::Triggers;
 use crate::{github_error, read_manifest};
 
 /// Repositories that are asked about at a time.
 const AT_A_TIME: usize = 8;
 
-/// The manifest at the release's tag, else at the default branch's head; with the
-/// ref that it was read at.
-pub async fn manifest(stage: &Stage, version: &Version) -> Result<(String, Manifest), StageError> {
+/// The manifest, and where it was read.
+pub struct Read {
+    /// Branch, tag or commit.
+    pub git_ref: String,
+    /// The commit that this is at.
+    pub commit: String,
+    /// The commit of the release's tag, if there is one.
+    pub tag_commit: Option<String>,
+    /// What it says.
+    pub manifest: Manifest,
+}
+
+/// The manifest at the ref that was asked for, else at the release's tag, else at
+/// the default branch's head.
+pub async fn manifest(stage: &Stage, request: &Request) -> Result<Read, StageError> {
     let repository = &stage.config.release_repository;
     let path = &stage.config.manifest_path;
-    match stage.github.file(repository, path, version.as_str()).await {
-        Ok(bytes) => return Ok((version.to_string(), read_manifest(&bytes)?)),
-        Err(commons_github::Error::NotFound { .. }) => {}
-        Err(error) => return Err(github_error(&error)),
+    let tag = request.version.as_str();
+    let tag_commit = stage.github.tag(repository, tag).await;
+    let tag_commit = tag_commit.map_err(|error| github_error(&error))?;
+    let mut places: Vec<(String, String)> = Vec::new();
+    match (&request.manifest_ref, &tag_commit) {
+        (Some(asked), _) => places.push((asked.clone(), commit(stage, asked).await?)),
+        (None, tag_commit) => {
+            places.extend(tag_commit.clone().map(|commit| (tag.to_owned(), commit)));
+            let found = stage.github.repository(repository).await;
+            let branch = found.map_err(|error| github_error(&error))?.default_branch;
+            let head = commit(stage, &branch).await?;
+            places.push((branch, head));
+        }
     }
-    let branch = stage
-        .github
-        .repository(repository)
-        .await
-        .map_err(|error| github_error(&error))?
-        .default_branch;
-    match stage.github.file(repository, path, &branch).await {
-        Ok(bytes) => Ok((branch, read_manifest(&bytes)?)),
-        Err(commons_github::Error::NotFound { .. }) => Err(StageError::Refused(format!(
-            "{repository} has no {path}, neither at {version} nor on {branch}"
-        ))),
-        Err(error) => Err(github_error(&error)),
+    let mut looked = Vec::new();
+    for (git_ref, commit) in places {
+        match stage.github.file(repository, path, &commit).await {
+            Ok(bytes) => {
+                let manifest = read_manifest(&bytes)?;
+                return Ok(Read {
+                    git_ref,
+                    commit,
+                    tag_commit,
+                    manifest,
+                });
+            }
+            Err(Error::NotFound { .. }) => looked.push(git_ref),
+            Err(error) => return Err(github_error(&error)),
+        }
     }
+    let places = looked.join(" nor at ");
+    Err(StageError::Refused(format!(
+        "{repository} has no {path} at {places}"
+    )))
 }
 
-/// A published release is not started again, unless it is the one that an earlier
-/// owner of this release published without living to write that down.
-pub async fn refuse_published(
-    stage: &Stage,
-    version: &Version,
-    ours: Option<u64>,
-) -> Result<(), StageError> {
+async fn commit(stage: &Stage, git_ref: &str) -> Result<String, StageError> {
     let repository = &stage.config.release_repository;
-    match stage
-        .github
-        .release_by_tag(repository, version.as_str())
-        .await
-    {
-        Ok(None) => Ok(()),
-        Ok(Some(release)) if ours == Some(release.id) => Ok(()),
-        Ok(Some(release)) => Err(StageError::Refused(format!(
-            "{version} is published already: {}",
-            release.html_url
-        ))),
+    match stage.github.head(repository, git_ref).await {
+        Ok(head) => Ok(head.sha),
+        Err(Error::NotFound { .. } | Error::Unprocessable { .. }) => Err(StageError::Refused(
+            format!("{repository} has no branch, tag or commit {git_ref}"),
+        )),
         Err(error) => Err(github_error(&error)),
     }
 }
 
-/// Pins every component; all faults at once.
+/// Pins every component; what stands in the way of one is among the faults.
 pub async fn pin(
     stage: &Stage,
     manifest: &Manifest,
+    faults: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Planned>, StageError> {
-    let results: Vec<Result<Planned, String>> = stream::iter(manifest.components().values())
+    let results: Vec<Result<Planned, Vec<String>>> = stream::iter(manifest.components().values())
         .map(|component| pin_one(stage, component))
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;
     let mut planned = BTreeMap::new();
-    let mut faults = Vec::new();
     for result in results {
         match result {
             Ok(one) => {
                 planned.insert(one.spec.name.clone(), one);
             }
-            Err(fault) => faults.push(fault),
+            Err(found) => faults.extend(found),
         }
     }
-    if faults.is_empty() {
-        Ok(planned)
-    } else {
-        Err(StageError::Refused(faults.join("; ")))
-    }
-}
-
-/// The workflow that a component names; otherwise `build.yml`, else `ci.yml`.
-fn choose_workflow(component: &Component, paths: &[String]) -> Option<String> {
-    let wanted: Vec<&str> = component
-        .workflow
-        .as_deref()
-        .map_or_else(|| vec!["build.yml", "ci.yml"], |w| vec![w]);
-    wanted
-        .iter()
-        .map(|file| format!(".github/workflows/{file}"))
-        .find(|path| paths.contains(path))
+    Ok(planned)
 }
 
 /// Waits, at most ten seconds, until the POST of a dispatch that an earlier owner
@@ -118,63 +123,139 @@ pub async fn wait_for_dispatches_in_flight(stored: impl Iterator<Item = &Build>)
     }
 }
 
-async fn pin_one(
-    stage: &Stage,
-    component: &Component,
-) -> Result<Result<Planned, String>, StageError> {
+/// What the end of a sentence says of one component: every fault, or nothing that can
+/// be told because GitHub cannot be seen.
+type Checked<T> = Result<Result<T, Vec<String>>, StageError>;
+
+async fn pin_one(stage: &Stage, component: &Component) -> Checked<Planned> {
     let name = &component.name;
-    let repository = component
-        .repository(stage.config.release_repository.owner())
-        .map_err(|error| StageError::Refused(format!("component '{name}': {error}")))?;
-    let refused = |error: commons_github::Error| {
-        if error.is_cannot_see() {
-            Err(StageError::Unavailable(error.to_string()))
-        } else {
-            Ok(Err(format!("component '{name}': {error}")))
+    let about = |fault: String| format!("component '{name}': {fault}");
+    let repository = match component.repository(stage.config.release_repository.owner()) {
+        Ok(repository) => repository,
+        Err(error) => return Ok(Err(vec![about(error.to_string())])),
+    };
+    let found = match stage.github.repository(&repository).await {
+        Ok(found) => found,
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        Err(Error::NotFound { .. }) => {
+            return Ok(Err(vec![about(format!(
+                "{repository} is not there, or the token may not see it: check `repository` in the manifest and the token's repositories"
+            ))]));
         }
+        Err(error) => return Ok(Err(vec![about(error.to_string())])),
     };
-    let workflows = match stage.github.workflows(&repository).await {
-        Ok(workflows) => workflows,
-        Err(error) => return refused(error),
-    };
-    let paths: Vec<String> = workflows
-        .into_iter()
-        .map(|workflow| workflow.path)
-        .collect();
-    let Some(workflow_path) = choose_workflow(component, &paths) else {
-        let wanted = component
-            .workflow
-            .as_deref()
-            .unwrap_or("build.yml or ci.yml");
-        return Ok(Err(format!(
-            "component '{name}': {repository} has no workflow {wanted}"
+    let mut faults = Vec::new();
+    if found.archived {
+        faults.push(about(format!("{repository} is archived: un-archive it")));
+    }
+    if found.permissions.is_some_and(|may| !may.push) {
+        faults.push(about(format!(
+            "the token may not dispatch in {repository}: give it write access to contents and actions"
         )));
-    };
+    }
     let git_ref = match component.trigger {
         Trigger::WorkflowDispatch => component.git_tag.clone(),
-        Trigger::RepositoryDispatch => match stage.github.repository(&repository).await {
-            Ok(found) => found.default_branch,
-            Err(error) => return refused(error),
-        },
+        Trigger::RepositoryDispatch => found.default_branch,
     };
     let pin = match stage.github.head(&repository, &git_ref).await {
         Ok(head) => head.sha,
-        Err(error) => return refused(error),
+        Err(Error::NotFound { .. } | Error::Unprocessable { .. }) => {
+            faults.push(about(format!(
+                "{repository} has no {git_ref}: push it, or correct git_tag in the manifest"
+            )));
+            return Ok(Err(faults));
+        }
+        Err(error) => return Err(github_error(&error)),
     };
     if component.trigger == Trigger::WorkflowDispatch
         && !component.git_commit.is_empty()
         && component.git_commit != pin
     {
-        return Ok(Err(format!(
-            "component '{name}': git_tag {git_ref} of {repository} is at {pin}, but git_commit says {}",
+        faults.push(about(format!(
+            "git_tag {git_ref} of {repository} is at {pin}, but git_commit says {}",
             component.git_commit
         )));
     }
-    Ok(Ok(Planned {
+    let mut planned = Planned {
         spec: component.clone(),
         repository,
         pin,
         git_ref,
-        workflow_path,
-    }))
+        workflow_path: String::new(),
+    };
+    match workflow(stage, &planned).await? {
+        Ok(path) => planned.workflow_path = path,
+        Err(fault) => faults.push(about(fault)),
+    }
+    Ok(if faults.is_empty() {
+        Ok(planned)
+    } else {
+        Err(faults)
+    })
+}
+
+/// The path of the component's workflow, if a dispatch would start it: the one that it
+/// names; otherwise `build.yml`, else `ci.yml`.
+async fn workflow(stage: &Stage, planned: &Planned) -> Result<Result<String, String>, StageError> {
+    let (component, repository) = (&planned.spec, &planned.repository);
+    let there = stage.github.workflows(repository).await;
+    let there = match there {
+        Ok(there) => there,
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let wanted = component
+        .workflow
+        .as_deref()
+        .map_or_else(|| vec!["build.yml", "ci.yml"], |w| vec![w]);
+    let found = wanted
+        .iter()
+        .map(|file| format!(".github/workflows/{file}"))
+        .find_map(|path| there.iter().find(|workflow| workflow.path == path));
+    let Some(found) = found else {
+        let names = wanted.join(" or ");
+        return Ok(Err(format!(
+            "{repository} has no workflow {names}: copy docs/workflows/build.yml there"
+        )));
+    };
+    let path = &found.path;
+    if found.state != "active" {
+        return Ok(Err(format!(
+            "the workflow {path} of {repository} is {}: enable it under Actions",
+            found.state
+        )));
+    }
+    let file = match stage.github.file(repository, path, &planned.pin).await {
+        Ok(bytes) => bytes,
+        Err(Error::NotFound { .. }) => {
+            return Ok(Err(format!(
+                "{repository} has no {path} at {}: GitHub starts nothing there",
+                planned.git_ref
+            )));
+        }
+        Err(error) => return Err(github_error(&error)),
+    };
+    Ok(
+        hears(component, repository, path, &String::from_utf8_lossy(&file))
+            .map(|()| path.clone())
+            .map_err(|fault| format!("the workflow {path} of {repository} {fault}")),
+    )
+}
+
+fn hears(
+    component: &Component,
+    repository: &RepoName,
+    path: &str,
+    file: &str,
+) -> Result<(), String> {
+    let Some(triggers) = Triggers::read(file) else {
+        // GitHub reads more than we do; what it cannot read starts no run, and that is
+        // found out.
+        tracing::warn!(%repository, path, "the workflow's `on:` could not be read");
+        return Ok(());
+    };
+    match component.trigger {
+        Trigger::RepositoryDispatch => triggers.hears_dispatch(&component.event_type),
+        Trigger::WorkflowDispatch => triggers.takes_inputs(&WORKFLOW_INPUTS),
+    }
 }

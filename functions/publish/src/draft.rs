@@ -50,7 +50,7 @@ pub async fn find_or_create(
             writes.turn().await?;
             let new = NewRelease {
                 tag_name: tag.to_string(),
-                target_commitish: release.manifest_commit.clone(),
+                target_commitish: release.target_commit.clone(),
                 name: tag.to_string(),
                 body: format!("{tag} is being assembled."),
                 draft: true,
@@ -100,7 +100,7 @@ fn web_address(api: &str) -> String {
     }
 }
 
-/// The last write: everybody sees it.
+/// The last write: everybody sees it, unless it was asked to stop at the draft.
 pub async fn publish(
     stage: &Stage,
     release: &Release,
@@ -111,7 +111,8 @@ pub async fn publish(
     writes.turn().await?;
     let update = ReleaseUpdate {
         body: Some(notes.to_owned()),
-        draft: Some(false),
+        target_commitish: release.target_commit.clone(),
+        draft: Some(release.stop_at_draft),
         prerelease: Some(release.prerelease),
         make_latest: Some(
             if release.prerelease {

@@ -50,7 +50,10 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .store
         .own_release(&input.release, input.generation)
         .await?;
-    if release.status == ReleaseStatus::Published {
+    if matches!(
+        release.status,
+        ReleaseStatus::Published | ReleaseStatus::Drafted
+    ) {
         return Ok(Output {
             next: Next::Published,
             wait_seconds: 1,
@@ -137,8 +140,13 @@ async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(
     let notes = draft::notes(stage, &release, builds, &files);
     let published = draft::publish(stage, &release, draft.id, &notes, &mut writes).await?;
     assets::verify(stage, draft.id, &uploaded).await?;
+    let (status, reason) = if release.stop_at_draft {
+        (ReleaseStatus::Drafted, "verified, and left as a draft")
+    } else {
+        (ReleaseStatus::Published, "published and verified")
+    };
     let done = Release {
-        status: ReleaseStatus::Published,
+        status,
         html_url: Some(published.html_url),
         completed_at: Some(Timestamp::now()),
         lease: None,
@@ -146,7 +154,7 @@ async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(
     };
     stage
         .store
-        .change_release(&release, &done, "published and verified")
+        .change_release(&release, &done, reason)
         .await
         .map_err(StageError::from)?;
     Ok(())

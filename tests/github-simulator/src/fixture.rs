@@ -111,13 +111,15 @@ fn repository(component: &Component) -> Repository {
         ..Workflow::default()
     };
     let about = format!("# {}\n", component.name);
+    let types = format!("types: [{}]", component.event_type);
+    let file = BUILD_WORKFLOW.replace("types: [build-chain]", &types);
     // The same for a name every time, so that two demos look the same.
     let seed = u64::from(Sha256::digest(&component.name)[0]);
     Repository {
         name: component.repository.clone(),
         files: BTreeMap::from([
             ("README.md".into(), about.into()),
-            (component.workflow.clone(), BUILD_WORKFLOW.into()),
+            (component.workflow.clone(), file.into()),
         ]),
         workflows: vec![workflow],
         tags: component.tag.iter().cloned().collect(),

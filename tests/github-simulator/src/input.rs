@@ -18,6 +18,12 @@ pub struct Repository {
     pub tags: Vec<String>,
     /// What runs in this repository do.
     pub script: Script,
+    /// Read-only: nothing runs here.
+    pub archived: bool,
+    /// Whether the token may write here.
+    pub may_push: bool,
+    /// Whether releases are immutable once they are published.
+    pub immutable_releases: bool,
 }
 
 impl Default for Repository {
@@ -29,6 +35,9 @@ impl Default for Repository {
             workflows: vec![Workflow::default()],
             tags: Vec::new(),
             script: Script::default(),
+            archived: false,
+            may_push: true,
+            immutable_releases: false,
         }
     }
 }
@@ -61,6 +70,17 @@ impl Default for Workflow {
             state: "active".into(),
         }
     }
+}
+
+/// A release that somebody made by hand.
+#[derive(Debug, Clone, Default)]
+pub struct ForeignRelease {
+    /// Its tag.
+    pub tag: String,
+    /// Not published.
+    pub draft: bool,
+    /// Name and content.
+    pub assets: Vec<(String, Vec<u8>)>,
 }
 
 /// What starts a workflow.

@@ -27,7 +27,7 @@ mod view;
 mod webhook;
 
 pub use fixture::fixture_repositories;
-pub use input::{Artifact, Corrupt, Repository, Script, Trigger, Workflow};
+pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
 pub use settings::{Error, Fault, FaultKind, Settings};
 pub use simulator::Simulator;
 pub use view::{AssetView, ReleaseView, Request, RunView};

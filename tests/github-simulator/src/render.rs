@@ -75,12 +75,12 @@ impl Render {
             "fork": false,
             "url": self.repo_url(repo),
             "default_branch": repo.default_branch,
-            "archived": false,
+            "archived": repo.archived,
             "disabled": false,
             "created_at": time(repo.created_at),
             "pushed_at": time(pushed),
             "updated_at": time(pushed),
-            "permissions": { "admin": false, "maintain": false, "push": true, "triage": true, "pull": true },
+            "permissions": { "admin": false, "maintain": false, "push": repo.may_push, "triage": true, "pull": true },
         })
     }
 
@@ -301,7 +301,7 @@ impl Render {
             "body": release.body,
             "draft": release.draft,
             "prerelease": release.prerelease,
-            "immutable": false,
+            "immutable": release.immutable,
             "created_at": time(release.created_at),
             "updated_at": time(release.updated_at),
             "published_at": release.published_at.map(time),
@@ -318,7 +318,7 @@ impl Render {
             "node_id": format!("RA_{}", asset.id),
             "name": asset.name,
             "label": asset.label,
-            "uploader": user(&release.author),
+            "uploader": user(&asset.uploader),
             "content_type": asset.content_type,
             "state": asset.state,
             "size": asset.content.len(),

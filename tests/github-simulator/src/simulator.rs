@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::input::{Repository, Script};
+use crate::input::{ForeignRelease, Repository, Script};
 use crate::model::{Hook, World};
 use crate::render::Render;
 use crate::routes;
@@ -139,6 +139,17 @@ impl Simulator {
             Ok([]) => panic!("no workflow of {repo} listens to {event_type}"),
             Err(refusal) => panic!("{repo} refuses the dispatch: {}", refusal.message),
         }
+    }
+
+    /// A release of somebody else's, with these assets; its id. No webhook is sent.
+    ///
+    /// # Panics
+    /// If GitHub would refuse it.
+    pub fn release_as(&self, actor: &str, repo: &str, release: ForeignRelease) -> u64 {
+        let made = self
+            .app
+            .with(|world, now| world.release_as(repo, actor, release, now));
+        made.unwrap_or_else(|refusal| panic!("{repo} refuses the release: {}", refusal.message))
     }
 
     /// The runs of a repository, oldest first.

@@ -239,16 +239,17 @@ impl Build {
     }
 
     /// What a new generation makes of a build that is there: on its way, green or
-    /// complete it is adopted as it is; pending or ended it starts afresh from
-    /// what Plan read now. The nonces it has used stay known.
+    /// complete it is adopted as it is; pending, ended, or asked for by name (`anew`)
+    /// it starts afresh from what Plan read now. The nonces it has used stay known.
     pub fn adopted(
         &self,
         planned: Planned,
         generation: u64,
         waiting_on: BTreeSet<String>,
+        anew: bool,
         now: Timestamp,
     ) -> Self {
-        if self.status == BuildStatus::Pending || self.status.is_failed() {
+        if anew || self.status == BuildStatus::Pending || self.status.is_failed() {
             let mut fresh = Self::new(self.release.clone(), planned, generation, waiting_on, now);
             fresh.created_at = self.created_at;
             fresh.seq = self.seq + 1;

@@ -85,6 +85,9 @@ pub fn client_payload(build: &Build, nonce: &str, pins: &Value, now: Timestamp) 
     })
 }
 
+/// The names of the inputs of a `workflow_dispatch`.
+pub const WORKFLOW_INPUTS: [&str; 5] = ["version", "release", "component", "nonce", "pin"];
+
 /// The inputs of a `workflow_dispatch`: strings, as GitHub wants them.
 pub fn workflow_inputs(build: &Build, nonce: &str) -> Value {
     json!({

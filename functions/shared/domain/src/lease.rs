@@ -26,20 +26,21 @@ pub enum LeaseDecision {
 }
 
 /// Decides over the stored release for `execution`. `holder_runs` is what
-/// DescribeExecution said of the stored holder, `None` before it was asked.
+/// DescribeExecution said of the stored holder, `None` before it was asked. A verified
+/// draft is done for who asks for a draft; who does not, publishes it.
 pub fn decide(
     release: Option<&Release>,
     execution: &str,
     holder_runs: Option<bool>,
+    stop_at_draft: bool,
 ) -> LeaseDecision {
     let Some(release) = release else {
         return LeaseDecision::Take { generation: 1 };
     };
-    if matches!(
-        release.status,
-        ReleaseStatus::Published | ReleaseStatus::Drafted
-    ) {
-        return LeaseDecision::Done;
+    match release.status {
+        ReleaseStatus::Published => return LeaseDecision::Done,
+        ReleaseStatus::Drafted if stop_at_draft => return LeaseDecision::Done,
+        _ => {}
     }
     let take = LeaseDecision::Take {
         generation: release.generation + 1,
@@ -62,6 +63,10 @@ mod tests {
     use super::*;
     use crate::names::ReleaseKey;
 
+    fn decide(release: Option<&Release>, me: &str, holder_runs: Option<bool>) -> LeaseDecision {
+        super::decide(release, me, holder_runs, false)
+    }
+
     fn release(status: ReleaseStatus, lease: Option<&str>) -> Release {
         Release {
             key: ReleaseKey::new("o/r/v1.0.0").unwrap(),
@@ -71,6 +76,8 @@ mod tests {
             prerelease: false,
             manifest_ref: None,
             manifest_commit: None,
+            stop_at_draft: false,
+            target_commit: None,
             github_release_id: None,
             html_url: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
@@ -117,10 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn a_published_release_is_done() {
-        assert_eq!(
-            decide(Some(&release(ReleaseStatus::Published, None)), "me", None),
-            LeaseDecision::Done
-        );
+    fn a_published_release_is_done_and_a_draft_may_be_published() {
+        let of = |status, stop_at_draft| {
+            super::decide(Some(&release(status, None)), "me", None, stop_at_draft)
+        };
+        let published = ReleaseStatus::Published;
+        assert_eq!(of(published, false), LeaseDecision::Done);
+        assert_eq!(of(published, true), LeaseDecision::Done);
+        assert_eq!(of(ReleaseStatus::Drafted, true), LeaseDecision::Done);
+        let take = LeaseDecision::Take { generation: 5 };
+        assert_eq!(of(ReleaseStatus::Drafted, false), take);
     }
 }

@@ -14,6 +14,7 @@ pub mod matching;
 pub mod names;
 pub mod notes;
 pub mod release;
+pub mod request;
 pub mod run;
 pub mod sums;
 pub mod times;

@@ -202,6 +202,18 @@ impl Manifest {
         graph::plan(&self.edges()).unwrap_or_default()
     }
 
+    /// These components and everything that requires them, however far.
+    pub fn with_dependents(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut found = names.clone();
+        for name in self.plan().order {
+            let requires = self.components.get(&name).map(|c| &c.requires);
+            if requires.is_some_and(|requires| requires.iter().any(|r| found.contains(r))) {
+                found.insert(name);
+            }
+        }
+        found
+    }
+
     fn edges(&self) -> BTreeMap<String, Vec<String>> {
         self.components
             .values()

@@ -31,11 +31,6 @@ impl ReleaseStatus {
         matches!(self, Self::Failed | Self::Cancelled)
     }
 
-    /// Whether it is finished for good.
-    pub fn is_done(self) -> bool {
-        matches!(self, Self::Published | Self::Drafted)
-    }
-
     /// The word that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,12 +59,19 @@ pub struct Release {
     pub lease: Option<String>,
     /// Published as a prerelease.
     pub prerelease: bool,
+    /// Asked to stop at a verified draft.
+    #[serde(default)]
+    pub stop_at_draft: bool,
     /// The ref that the manifest was read at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_ref: Option<String>,
     /// The commit of that ref.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_commit: Option<String>,
+    /// Where the release's tag is, or is made: the release repository's pin, or the
+    /// manifest's commit where that repository is no component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_commit: Option<String>,
     /// The draft, from the moment it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_release_id: Option<u64>,

@@ -45,6 +45,32 @@ impl GitHub {
         })
     }
 
+    /// The commit that a tag is at, annotated or not: `GET …/commits/tags/{tag}`.
+    pub async fn tag(&self, repository: &RepoName, tag: &str) -> Result<Option<String>, Error> {
+        match self.head(repository, &format!("tags/{tag}")).await {
+            Ok(head) => Ok(Some(head.sha)),
+            // 422: no commit of this name. 404 is for the repository too, which the
+            // calls that follow tell.
+            Err(Error::NotFound { .. } | Error::Unprocessable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether releases are locked once they are published:
+    /// `GET …/immutable-releases`, 404 where they are not.
+    pub async fn immutable_releases(&self, repository: &RepoName) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Setting {
+            enabled: bool,
+        }
+        let path = format!("/repos/{repository}/immutable-releases");
+        match self.get::<Setting>(&path).await {
+            Ok(setting) => Ok(setting.enabled),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A file's bytes at a ref: `GET …/contents/{path}`.
     pub async fn file(
         &self,

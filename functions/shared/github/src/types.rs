@@ -10,6 +10,20 @@ pub struct Repository {
     pub full_name: String,
     /// The branch that `repository_dispatch` builds.
     pub default_branch: String,
+    /// Read-only: nothing runs there.
+    #[serde(default)]
+    pub archived: bool,
+    /// What the token may do there.
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
+}
+
+/// What the token may do in a repository.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Permissions {
+    /// Write.
+    #[serde(default)]
+    pub push: bool,
 }
 
 /// The commit that a ref is at.
@@ -119,6 +133,12 @@ pub struct Release {
     /// Assets and tag are locked.
     #[serde(default)]
     pub immutable: bool,
+    /// When everybody saw it first.
+    #[serde(default)]
+    pub published_at: Option<Timestamp>,
+    /// Its files.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
 }
 
 /// A release's asset.
@@ -137,6 +157,9 @@ pub struct Asset {
     pub digest: Option<String>,
     /// Where people download it.
     pub browser_download_url: String,
+    /// Who uploaded it.
+    #[serde(default, deserialize_with = "login")]
+    pub uploader: Option<String>,
 }
 
 /// A release to create.
@@ -163,6 +186,9 @@ pub struct ReleaseUpdate {
     /// Markdown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// The commit that the tag will be at, if it does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_commitish: Option<String>,
     /// False: publish it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<bool>,

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use self::archive::{Prepared, sha256};
 use self::refusal::Refusal;
-use self::release::{Change, Effect, Release};
+use self::release::{Change, Effect, Release, Upload};
 use self::repo::Repo;
 use self::run::{Origin, Run};
-use crate::input::{Repository, Script, Trigger};
+use crate::input::{ForeignRelease, Repository, Script, Trigger};
 use crate::render::Render;
 use crate::settings::{Fault, Settings};
 use crate::view::Request;
@@ -292,6 +292,39 @@ impl World {
             );
         }
         Ok(release)
+    }
+
+    /// A release that somebody made by hand; its id.
+    pub(crate) fn release_as(
+        &mut self,
+        name: &str,
+        actor: &str,
+        given: ForeignRelease,
+        now: Timestamp,
+    ) -> Result<u64, Refusal> {
+        let id = self.next_id();
+        let ids: Vec<u64> = given.assets.iter().map(|_| self.next_id()).collect();
+        let repo = self.repo(name)?;
+        let mut release = Release::new(id, actor, &repo.default_branch, now);
+        for (id, (name, content)) in ids.into_iter().zip(given.assets) {
+            let upload = Upload {
+                id,
+                uploader: actor.into(),
+                name,
+                label: String::new(),
+                content_type: "application/octet-stream".into(),
+                content: content.into(),
+                broken: false,
+            };
+            release.add_asset(upload, now)?;
+        }
+        let change = Change {
+            tag_name: Some(given.tag),
+            draft: Some(given.draft),
+            ..Change::default()
+        };
+        repo.put_release(release, change, now)?;
+        Ok(id)
     }
 
     /// Gives a file an address that is good for a minute and guesses as badly as

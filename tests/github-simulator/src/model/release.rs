@@ -26,6 +26,8 @@ pub(crate) struct Release {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) published_at: Option<Timestamp>,
+    /// Assets and tag are locked.
+    pub(crate) immutable: bool,
     pub(crate) assets: Vec<Asset>,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Release {
 #[derive(Debug, Clone)]
 pub(crate) struct Asset {
     pub(crate) id: u64,
+    pub(crate) uploader: String,
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) content_type: String,
@@ -78,6 +81,7 @@ impl Release {
             created_at: now,
             updated_at: now,
             published_at: None,
+            immutable: false,
             assets: Vec::new(),
         }
     }
@@ -109,6 +113,7 @@ impl Release {
         }
         let asset = Asset {
             id: upload.id,
+            uploader: upload.uploader,
             name,
             label: upload.label,
             content_type: upload.content_type,
@@ -152,6 +157,7 @@ impl Release {
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) id: u64,
+    pub(crate) uploader: String,
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) content_type: String,
@@ -177,6 +183,9 @@ impl Repo {
         now: Timestamp,
     ) -> Result<(Release, Effect), Refusal> {
         let was_draft = release.draft;
+        if release.immutable && change.draft == Some(true) {
+            return Err(Refusal::invalid("Release", "immutable", "draft"));
+        }
         let set = |field: &mut String, value: Option<String>| {
             if let Some(value) = value {
                 *field = value;
@@ -215,6 +224,7 @@ impl Repo {
             }
             if was_draft {
                 release.published_at = Some(now);
+                release.immutable = self.immutable_releases;
                 effect.published = true;
             }
         }

@@ -25,6 +25,9 @@ pub(crate) struct Repo {
     pub(crate) script: Arc<Prepared>,
     pub(crate) runs: Vec<Run>,
     pub(crate) releases: Vec<Release>,
+    pub(crate) archived: bool,
+    pub(crate) may_push: bool,
+    pub(crate) immutable_releases: bool,
     pub(crate) created_at: Timestamp,
 }
 
@@ -49,6 +52,9 @@ impl Repo {
             id,
             name: given.name,
             default_branch: given.default_branch,
+            archived: given.archived,
+            may_push: given.may_push,
+            immutable_releases: given.immutable_releases,
             files: given.files,
             workflows: (1..)
                 .zip(given.workflows)

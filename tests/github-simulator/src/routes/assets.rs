@@ -74,6 +74,7 @@ pub(super) async fn upload(
     app.with(|world, now| {
         let upload = Upload {
             id: world.next_id(),
+            uploader: world.login.clone(),
             name: given,
             label: parameter(&uri, "label").unwrap_or_default(),
             content_type,

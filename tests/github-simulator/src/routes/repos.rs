@@ -192,6 +192,11 @@ pub(super) async fn immutable_releases(
     State(app): Shared,
     Path((owner, repo)): Path<(String, String)>,
 ) -> Answer {
-    app.with(|world, _| world.repo(&name(&owner, &repo)).map(drop))?;
-    answer(200, json!({ "enabled": false, "enforced_by_owner": false }))
+    app.with(|world, _| {
+        let enabled = world.repo(&name(&owner, &repo))?.immutable_releases;
+        answer(
+            200,
+            json!({ "enabled": enabled, "enforced_by_owner": false }),
+        )
+    })
 }

@@ -5,6 +5,7 @@ mod collect;
 mod dispatch;
 mod plan;
 mod poll;
+mod preflight;
 mod publish;
 mod settle;
 mod webhook;
