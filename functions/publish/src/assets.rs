@@ -87,15 +87,21 @@ pub async fn wanted(stage: &Stage, builds: &[Build]) -> Result<Vec<Wanted>, Stag
     Ok(wanted.into_values().collect())
 }
 
-/// Uploads what is not there yet, then the sums over the names that GitHub gave.
+/// Uploads what is not there yet, then the sums over the names that GitHub gave. In a
+/// draft that is `known` to be ours, what an earlier owner uploaded and nothing builds
+/// any more is deleted.
 pub async fn upload(
     stage: &Stage,
     draft: &GitHubRelease,
+    known: bool,
     wanted: &[Wanted],
     writes: &mut Writes<'_>,
 ) -> Result<Vec<Wanted>, Pause> {
     let repository = &stage.config.release_repository;
     let present = stage.github.release_assets(repository, draft.id).await?;
+    if known && draft.draft {
+        delete_left_over(stage, &present, wanted, writes).await?;
+    }
     let mut done = Vec::new();
     for file in wanted {
         let (length, body) = stage
@@ -133,6 +139,32 @@ pub async fn upload(
     Ok(done)
 }
 
+/// Deletes our own assets that are not wanted any more. Those of others stay; they
+/// are told by `verify`.
+async fn delete_left_over(
+    stage: &Stage,
+    present: &[Asset],
+    wanted: &[Wanted],
+    writes: &mut Writes<'_>,
+) -> Result<(), Pause> {
+    let left_over: Vec<&Asset> = present
+        .iter()
+        .filter(|asset| asset.name != SUMS && !wanted.iter().any(|w| w.name == asset.name))
+        .collect();
+    if left_over.is_empty() {
+        return Ok(());
+    }
+    let me = stage.github.login().await?;
+    for asset in left_over {
+        if asset.uploader.as_ref() == Some(&me) {
+            writes.turn().await?;
+            let repository = &stage.config.release_repository;
+            stage.github.delete_asset(repository, asset.id).await?;
+        }
+    }
+    Ok(())
+}
+
 fn reqwest_body(body: commons_artifacts::ByteStream) -> commons_github::Body {
     commons_github::Body::wrap_stream(commons_artifacts::chunks(body))
 }
@@ -154,6 +186,18 @@ async fn put(
         if !draft.draft {
             let why = format!(
                 "{} of the published release is not what was collected",
+                file.name
+            );
+            return Err(StageError::VerificationFailed(why).into());
+        }
+        let me = stage.github.login().await?;
+        if there
+            .uploader
+            .as_ref()
+            .is_some_and(|uploader| *uploader != me)
+        {
+            let why = format!(
+                "{} of the draft is not what was collected, and was not uploaded here: delete it",
                 file.name
             );
             return Err(StageError::VerificationFailed(why).into());

@@ -134,8 +134,10 @@ fn refuse_incomplete(builds: &[Build]) -> Result<(), StageError> {
 async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(), limits::Pause> {
     let wanted = assets::wanted(stage, builds).await?;
     let mut writes = limits::Writes::new(stage, release);
+    let before = release.github_release_id;
     let (release, draft) = draft::find_or_create(stage, release, &mut writes).await?;
-    let uploaded = assets::upload(stage, &draft, &wanted, &mut writes).await?;
+    let known = before == Some(draft.id);
+    let uploaded = assets::upload(stage, &draft, known, &wanted, &mut writes).await?;
     let files = assets::verify(stage, draft.id, &uploaded).await?;
     let notes = draft::notes(stage, &release, builds, &files);
     let published = draft::publish(stage, &release, draft.id, &notes, &mut writes).await?;

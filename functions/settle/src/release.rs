@@ -1,6 +1,7 @@
 //! The end of a release without success.
 
 use commons_domain::build::{Build, BuildStatus};
+use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_runtime::{Stage, StageError};
@@ -55,7 +56,59 @@ pub async fn settle(
     Ok(())
 }
 
-/// Gives an unfinished build its end; its run is cancelled. Green stays green.
+/// Whether GitHub answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GitHub {
+    Seen,
+    OutOfSight,
+}
+
+/// Cancels the run of a build that is on its way: the one that it claimed, else the
+/// one that shows its nonce.
+async fn cancel_run(stage: &Stage, build: &Build) -> GitHub {
+    if !build.status.is_on_its_way() {
+        return GitHub::Seen;
+    }
+    let cancelled = async {
+        match run_of(stage, build).await? {
+            Some(run) => stage.github.cancel(&build.repository, run).await,
+            None => Ok(()),
+        }
+    };
+    match cancelled.await {
+        Ok(()) => GitHub::Seen,
+        // It has ended by itself, or is gone.
+        Err(commons_github::Error::Conflict { .. } | commons_github::Error::NotFound { .. }) => {
+            GitHub::Seen
+        }
+        Err(error) => {
+            tracing::warn!(%error, build = build.component, "the run of an ended release was not cancelled");
+            if error.is_cannot_see() {
+                GitHub::OutOfSight
+            } else {
+                GitHub::Seen
+            }
+        }
+    }
+}
+
+async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, commons_github::Error> {
+    if build.workflow_run_id.is_some() {
+        return Ok(build.workflow_run_id);
+    }
+    let (Some(nonce), Some(baseline)) = (&build.nonce, build.baseline) else {
+        return Ok(None);
+    };
+    let runs = stage.github.runs_since(&build.repository, baseline).await?;
+    let shows = |title: &str| title_nonce(title) == Some(nonce.as_str());
+    Ok(runs
+        .iter()
+        .find(|run| run.status != "completed" && shows(&run.display_title))
+        .map(|run| run.id))
+}
+
+/// Gives an unfinished build its end; its run is cancelled. Green stays green, and
+/// where GitHub cannot be seen what is on its way stays on its way.
 ///
 /// The generation is the first thing written, so that whatever still works on the
 /// build loses; the end is the last, so that a run of Settle that follows one which
@@ -74,23 +127,16 @@ async fn end(stage: &Stage, build: &Build, generation: u64) -> Result<(), StageE
     if !unfinished {
         return Ok(());
     }
-    if let Some(run) = build
-        .workflow_run_id
-        .filter(|_| build.status.is_on_its_way())
-    {
-        match stage.github.cancel(&build.repository, run).await {
-            // 409: it has ended by itself.
-            Ok(()) | Err(commons_github::Error::Conflict { .. }) => {}
-            Err(error) => {
-                tracing::warn!(%error, run, "a run of an ended release could not be cancelled")
-            }
-        }
-    }
+    let seen = cancel_run(stage, build).await;
     if let Some(nonce) = &build.nonce {
         stage.store.orphan_lock(&build.repository, nonce).await?;
     }
     if let Some(token) = &build.wait_token {
         stage.store.complete_token(token).await?;
+    }
+    if seen == GitHub::OutOfSight {
+        // It may well go on: the build keeps its state, and who resumes adopts it.
+        return Ok(());
     }
     let why = build
         .error

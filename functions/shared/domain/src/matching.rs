@@ -108,7 +108,7 @@ fn could_be(build: &Build, run: &Candidate, login: &str) -> bool {
 }
 
 /// The nonce in a run's title: `… [bc-0123456789abcdef]`.
-fn title_nonce(title: &str) -> Option<&str> {
+pub fn title_nonce(title: &str) -> Option<&str> {
     title
         .split('[')
         .skip(1)

@@ -9,7 +9,7 @@ use commons_domain::release::ReleaseStatus;
 use commons_github::NewRelease;
 use commons_publish::Next;
 use commons_runtime::StageError;
-use github_simulator::{FaultKind, ReleaseView};
+use github_simulator::{FaultKind, ForeignRelease, ReleaseView};
 use integration::{RELEASE_REPOSITORY, StageWorld};
 use std::time::Duration;
 
@@ -417,4 +417,102 @@ async fn two_contents_of_one_name_are_refused_by_both_components() {
         "bllvm and bllvm-consensus both built an asset named bllvm, with different contents: give one an asset_prefix"
     );
     assert_eq!(writes(&world), 0);
+}
+
+#[tokio::test]
+async fn a_release_that_is_to_stop_at_a_draft_is_verified_and_not_seen() {
+    let world = complete().await;
+    let again = |publish: &str| serde_json::json!({"version": "v0.1.0", "publish": publish});
+    let me = world.execution("planned");
+    let output = world.plan_with(&me, again("draft")).await.unwrap();
+    assert_eq!(output.to_build, 0, "everything is complete");
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    let release = world.release().await;
+    assert_eq!(
+        (release.status, release.lease),
+        (ReleaseStatus::Drafted, None)
+    );
+    let drafts = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((drafts.len(), drafts[0].draft), (1, true));
+    assert!(
+        drafts[0].body.contains("bllvm-consensus"),
+        "{}",
+        drafts[0].body
+    );
+    assert_eq!(drafts[0].assets.len(), collected(&world).await.len() + 1);
+    let error = world
+        .plan_with(&world.execution("two"), again("draft"))
+        .await;
+    assert!(
+        matches!(error, Err(StageError::AlreadyPublished(_))),
+        "{error:?}"
+    );
+
+    // Whoever starts it again without that publishes the draft.
+    world
+        .plan_with(&world.execution("two"), again("release"))
+        .await
+        .unwrap();
+    world.publish().await.unwrap();
+    assert_eq!(world.release().await.status, ReleaseStatus::Published);
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((releases.len(), releases[0].draft), (1, false));
+    assert_eq!(releases[0].assets.len(), drafts[0].assets.len());
+}
+
+#[tokio::test]
+async fn what_an_earlier_owner_uploaded_and_nothing_builds_any_more_is_deleted() {
+    let world = complete().await;
+    let github = &world.stage.github;
+    let made = github
+        .create_release(&home(), &draft("v0.1.0"))
+        .await
+        .unwrap();
+    let upload = github.upload_asset(&made.upload_url, "old.txt", "text/plain", 3, "old".into());
+    upload.await.unwrap();
+    let before = world.release().await;
+    let mut known = before.clone();
+    known.github_release_id = Some(made.id);
+    world
+        .stage
+        .store
+        .change_release(&before, &known, "the test")
+        .await
+        .unwrap();
+    world.publish().await.unwrap();
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((releases.len(), releases[0].draft), (1, false));
+    assert!(
+        releases[0]
+            .assets
+            .iter()
+            .all(|asset| asset.name != "old.txt")
+    );
+}
+
+#[tokio::test]
+async fn an_asset_of_somebody_else_is_never_replaced() {
+    let world = complete().await;
+    let theirs = ForeignRelease {
+        tag: "v0.1.0".into(),
+        draft: true,
+        assets: vec![("bllvm".into(), b"theirs".to_vec())],
+    };
+    let id = world
+        .github
+        .release_as("somebody", RELEASE_REPOSITORY, theirs);
+    let error = world.publish().await.unwrap_err();
+    assert!(
+        matches!(error, StageError::VerificationFailed(_)),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .starts_with("bllvm of the draft is not what"),
+        "{error}"
+    );
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((releases[0].id, releases[0].draft), (id, true));
+    assert_eq!(&releases[0].assets[0].content[..], b"theirs");
 }

@@ -268,3 +268,122 @@ async fn the_sweeper_settles_what_nobody_told_and_leaves_what_runs() {
         assert_eq!(release.error.as_deref(), Some("a person stopped it"));
     }
 }
+
+#[tokio::test]
+async fn the_sweeper_gives_a_build_whose_child_is_gone_its_error() {
+    let mut world = StageWorld::start().await;
+    let machine = world.waiting_machine().await;
+    world.stage.config.state_machine_arn = machine.clone();
+    let parent = world.execute(&machine).await;
+    let (alive, dead) = (world.execute(&machine).await, world.execute(&machine).await);
+    world.abort(&dead).await;
+    world.plan_as(&parent).await.unwrap();
+    let gone = world.execution("never-was");
+    for (component, child) in [
+        ("bllvm-sdk", &alive),
+        ("bllvm-consensus", &dead),
+        ("bllvm-commons", &gone),
+    ] {
+        world
+            .alter(component, |b| b.child = Some(child.clone()))
+            .await;
+    }
+    for _ in 0..2 {
+        world.settle(json!({"kind": "sweep"})).await.unwrap();
+        let error = |build: commons_domain::build::Build| build.error.unwrap_or_default();
+        assert_eq!(error(world.build("bllvm-sdk").await), "");
+        let consensus = world.build("bllvm-consensus").await;
+        assert_eq!(
+            consensus.status,
+            BuildStatus::Pending,
+            "it keeps its status"
+        );
+        assert_eq!(error(consensus), "its child execution is ABORTED");
+        assert_eq!(
+            error(world.build("bllvm-commons").await),
+            "its child execution is gone"
+        );
+        assert_eq!(world.build("bllvm").await.status, BuildStatus::Blocked);
+    }
+}
+
+#[tokio::test]
+async fn with_github_out_of_sight_what_is_on_its_way_is_left_for_who_resumes() {
+    let (world, me) = on_the_way().await;
+    let sdk = world.build("bllvm-sdk").await;
+    world.faults("POST", CANCEL, FaultKind::Status(502, None), 9);
+    world.settle(failed(&me)).await.unwrap();
+    let release = world.release().await;
+    assert_eq!(
+        (release.status, release.lease),
+        (ReleaseStatus::Failed, None)
+    );
+    let after = world.build("bllvm-sdk").await;
+    assert_eq!(
+        (after.status, after.workflow_run_id),
+        (sdk.status, sdk.workflow_run_id)
+    );
+    assert_eq!(
+        (after.generation, after.wait_token),
+        (release.generation, None)
+    );
+    assert_eq!(
+        world.build("bllvm-node").await.status,
+        BuildStatus::Cancelled
+    );
+    assert_ne!(
+        world.runs("bllvm-sdk")[0].conclusion.as_deref(),
+        Some("cancelled")
+    );
+
+    world.plan_as(&world.execution("two")).await.unwrap();
+    let adopted = world.build("bllvm-sdk").await;
+    assert_eq!(
+        (adopted.status, adopted.workflow_run_id),
+        (sdk.status, sdk.workflow_run_id)
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_claimed_yet_is_found_by_its_nonce_and_cancelled() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    world.plan_as(&me).await.unwrap();
+    world.script("bllvm-sdk", |script| script.run_seconds = 6_000.0);
+    world.dispatch("bllvm-sdk").await.unwrap();
+    assert_eq!(world.build("bllvm-sdk").await.workflow_run_id, None);
+    world.settle(failed(&me)).await.unwrap();
+    assert_eq!(
+        world.build("bllvm-sdk").await.status,
+        BuildStatus::Cancelled
+    );
+    let began = Instant::now();
+    while world.runs("bllvm-sdk")[0].conclusion.as_deref() != Some("cancelled") {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            world.runs("bllvm-sdk")
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_ran_out_of_time_fails_its_release() {
+    let (world, me) = on_the_way().await;
+    let event = json!({
+        "source": "aws.states",
+        "detail": {"executionArn": me, "status": "TIMED_OUT", "input": "{\"version\":\"v0.1.0\"}"},
+    });
+    world.settle(event).await.unwrap();
+    let release = world.release().await;
+    assert_eq!(
+        (release.status, release.lease),
+        (ReleaseStatus::Failed, None)
+    );
+    assert_eq!(
+        release.error.as_deref(),
+        Some("the execution ended as TIMED_OUT")
+    );
+    is_settled(&world).await;
+}
