@@ -7,6 +7,7 @@
 //! unfinished builds and ends them again.
 
 mod build;
+mod execution;
 mod release;
 mod sweep;
 
@@ -152,10 +153,16 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 .and_then(|text| serde_json::from_str(text).ok());
             let key = input.as_ref().and_then(|input| release_key(&stage, input));
             let aborted = detail.status == "ABORTED";
-            let why = detail
-                .cause
-                .filter(|cause| !cause.is_empty())
-                .unwrap_or_else(|| format!("the execution ended as {}", detail.status));
+            let why = match detail.cause.filter(|cause| !cause.is_empty()) {
+                Some(cause) => cause,
+                // The event does not say: the execution may.
+                None => execution::describe(&stage, &detail.execution_arn)
+                    .await?
+                    .map_or_else(
+                        || format!("the execution ended as {}", detail.status),
+                        |ended| ended.why(),
+                    ),
+            };
             release::settle(&stage, &detail.execution_arn, key, &why, aborted).await?;
             Ok(Output {
                 error: detail.status,

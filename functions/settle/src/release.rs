@@ -5,6 +5,7 @@ use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_runtime::{Stage, StageError};
+use commons_store::StoreError;
 use jiff::Timestamp;
 
 /// Settles the release that `execution` owns. `aborted` by a person: cancelled.
@@ -43,7 +44,7 @@ pub async fn settle(
     };
     stage.store.change_release(&stored, &settled, why).await?;
     for build in stage.store.builds(&key).await? {
-        end(stage, &build, settled.generation).await?;
+        end(stage, build, settled.generation).await?;
     }
     let released = Release {
         lease: None,
@@ -55,6 +56,9 @@ pub async fn settle(
         .await?;
     Ok(())
 }
+
+/// How often a build is read again because another writer was faster.
+const WRITERS: usize = 10;
 
 /// Whether GitHub answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,24 +111,45 @@ async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, commons_git
         .map(|run| run.id))
 }
 
+/// Takes a build from the children that still run. One of them may write at the same
+/// time: then it is read again. Each writes a few times at most.
+async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build, StageError> {
+    for _ in 0..WRITERS {
+        let unfinished = !build.status.is_failed() && !build.status.is_green();
+        let taken = Build {
+            generation,
+            wait_token: build.wait_token.clone().filter(|_| unfinished),
+            ..build.clone()
+        };
+        let store = &stage.store;
+        match store
+            .change_build(&build, &taken, "the release ended")
+            .await
+        {
+            Ok(()) => return Ok(taken),
+            Err(StoreError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let component = &build.component;
+        let read = store.build(&build.release, component).await?;
+        build = read.ok_or_else(|| StageError::Internal(format!("build {component} is gone")))?;
+    }
+    Err(StageError::Unavailable(format!(
+        "build {} changes all the time",
+        build.component
+    )))
+}
+
 /// Gives an unfinished build its end; its run is cancelled. Green stays green, and
 /// where GitHub cannot be seen what is on its way stays on its way.
 ///
 /// The generation is the first thing written, so that whatever still works on the
 /// build loses; the end is the last, so that a run of Settle that follows one which
 /// died in between finds the build unfinished and does the rest.
-async fn end(stage: &Stage, build: &Build, generation: u64) -> Result<(), StageError> {
-    let unfinished = !build.status.is_failed() && !build.status.is_green();
-    let taken = Build {
-        generation,
-        wait_token: build.wait_token.clone().filter(|_| unfinished),
-        ..build.clone()
-    };
-    stage
-        .store
-        .change_build(build, &taken, "the release ended")
-        .await?;
-    if !unfinished {
+async fn end(stage: &Stage, build: Build, generation: u64) -> Result<(), StageError> {
+    let taken = take(stage, build, generation).await?;
+    let build = &taken;
+    if build.status.is_failed() || build.status.is_green() {
         return Ok(());
     }
     let seen = cancel_run(stage, build).await;
@@ -136,6 +161,15 @@ async fn end(stage: &Stage, build: &Build, generation: u64) -> Result<(), StageE
     }
     if seen == GitHub::OutOfSight {
         // It may well go on: the build keeps its state, and who resumes adopts it.
+        let parked = taken.wait_token.is_some();
+        let left = Build {
+            wait_token: None,
+            ..taken.clone()
+        };
+        if parked {
+            let why = "the release ended; GitHub could not be seen";
+            stage.store.change_build(&taken, &left, why).await?;
+        }
         return Ok(());
     }
     let why = build

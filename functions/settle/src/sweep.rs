@@ -2,25 +2,16 @@
 //! any more is settled as if its event had come; a build whose child is gone gets its
 //! error.
 
-use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
 use commons_domain::build::Build;
-use commons_domain::names::ReleaseKey;
 use commons_runtime::{Stage, StageError};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::execution::{Execution, cannot_see, describe};
 use crate::release::settle;
 
 /// Executions that ended longer ago were looked at often enough.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
-
-/// An execution as Step Functions describes it.
-struct Execution {
-    arn: String,
-    status: ExecutionStatus,
-    release: Option<ReleaseKey>,
-    cause: Option<String>,
-}
 
 /// Looks at the executions that ended lately and settles what they still own, and at
 /// the children of those that run.
@@ -34,11 +25,8 @@ pub async fn sweep(stage: &Stage) -> Result<(), StageError> {
             let Some(ended) = describe(stage, &arn).await? else {
                 continue;
             };
-            let why = ended
-                .cause
-                .unwrap_or_else(|| format!("the execution ended as {}", status.as_str()));
             let aborted = status == ExecutionStatus::Aborted;
-            settle(stage, &arn, ended.release, &why, aborted).await?;
+            settle(stage, &arn, ended.release.clone(), &ended.why(), aborted).await?;
         }
     }
     for arn in list(stage, &ExecutionStatus::Running).await? {
@@ -91,10 +79,6 @@ fn carried_by(build: &Build, generation: u64) -> Option<&str> {
         .filter(|_| unfinished && build.generation == generation)
 }
 
-fn cannot_see(what: &str) -> StageError {
-    StageError::Unavailable(format!("the sweeper cannot see {what}"))
-}
-
 /// ARNs of the machine's executions of a status, those that ended long ago left out.
 async fn list(stage: &Stage, status: &ExecutionStatus) -> Result<Vec<String>, StageError> {
     let since = (Timestamp::now() - LOOK_BACK).as_second();
@@ -118,32 +102,4 @@ async fn list(stage: &Stage, status: &ExecutionStatus) -> Result<Vec<String>, St
         found.push(execution.execution_arn().to_owned());
     }
     Ok(found)
-}
-
-async fn describe(stage: &Stage, arn: &str) -> Result<Option<Execution>, StageError> {
-    let described = stage
-        .states
-        .describe_execution()
-        .execution_arn(arn)
-        .send()
-        .await;
-    match described {
-        Ok(described) => {
-            let input = described
-                .input()
-                .and_then(|text| serde_json::from_str(text).ok());
-            Ok(Some(Execution {
-                arn: arn.to_owned(),
-                status: described.status().clone(),
-                release: input
-                    .as_ref()
-                    .and_then(|input| crate::release_key(stage, input)),
-                cause: described.cause().map(str::to_owned),
-            }))
-        }
-        Err(error) => match error.as_service_error() {
-            Some(DescribeExecutionError::ExecutionDoesNotExist(_)) => Ok(None),
-            _ => Err(cannot_see(arn)),
-        },
-    }
 }

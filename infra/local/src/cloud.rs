@@ -107,6 +107,9 @@ fn spawn(
         .env("HOME", home)
         .env("TMPDIR", home)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        // It would listen beyond loopback for these.
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
         .env("GATEWAY_PORT", port.to_string())
         .env("BIND_HOST", "127.0.0.1")
         .env("MINISTACK_HOST", "127.0.0.1")

@@ -5,6 +5,7 @@
 
 mod door;
 mod drift;
+mod ends;
 mod failure;
 mod green;
 mod roles;
