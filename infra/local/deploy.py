@@ -4,8 +4,8 @@ Usage: deploy.py --endpoint URL --account ID --bin DIR --zips DIR [--parameter N
        deploy.py --render DIR
 
 Prints the stack's outputs as JSON on standard output. The second form writes
-release.asl.json, the definition with its substitutions, and template.json, for
-validators and tests.
+release.asl.json, the definition with its substitutions, template.json, and
+release.mmd, a picture of the machine, for validators, tests and the README.
 """
 
 import argparse
@@ -68,7 +68,42 @@ def render(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "release.asl.json").write_text(json.dumps(states, indent=1))
+    (folder / "release.mmd").write_text(picture(states))
     (folder / "template.json").write_text(json.dumps(template, indent=1))
+
+
+def picture(machine):
+    """The machine as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2"]
+
+    def arrow(indent, start, end, why=""):
+        lines.append(f"{indent}{start} --> {end}" + (f": {why}" if why else ""))
+
+    def short(error):
+        return {"States.ALL": "any other error"}.get(error, error.removeprefix("States."))
+
+    def draw(machine, indent):
+        arrow(indent, "[*]", machine["StartAt"])
+        for name, state in machine["States"].items():
+            if "ItemProcessor" in state:
+                lines.append(f"{indent}state {name} {{")
+                draw(state["ItemProcessor"], indent + "  ")
+                lines.append(f"{indent}}}")
+            for choice in state.get("Choices", []):
+                arrow(indent, name, choice["Next"], str(choice.get("StringEquals", "nothing to build")).replace("_", " "))
+            if "Default" in state:
+                arrow(indent, name, state["Default"], "otherwise")
+            if "Next" in state:
+                arrow(indent, name, state["Next"])
+            for caught in state.get("Catch", []):
+                why = ", ".join(short(error).split(".")[-1] for error in caught["ErrorEquals"])
+                if caught["Next"] != state.get("Next"):
+                    arrow(indent, name, caught["Next"], why)
+            if state.get("End") or state["Type"] in ("Succeed", "Fail"):
+                arrow(indent, name, "[*]")
+
+    draw(machine, "  ")
+    return "\n".join(lines) + "\n"
 
 
 def zipped(binary, zips):

@@ -7,9 +7,12 @@ use std::process::Command;
 use commons_runtime::{Config, StageError};
 use serde_json::Value;
 
+const README: &str = include_str!("../../../../README.md");
+
 struct Rendered {
     definition: Value,
     template: Value,
+    picture: String,
 }
 
 async fn render() -> Rendered {
@@ -29,6 +32,7 @@ async fn render() -> Rendered {
     Rendered {
         definition: read("release.asl.json"),
         template: read("template.json"),
+        picture: std::fs::read_to_string(folder.path().join("release.mmd")).unwrap(),
     }
 }
 
@@ -69,6 +73,7 @@ async fn every_stage_is_a_function_of_the_template_and_a_crate() {
     let Rendered {
         definition,
         template,
+        ..
     } = render().await;
     let called: BTreeSet<String> = states(&definition)
         .values()
@@ -196,4 +201,41 @@ async fn every_placeholder_of_the_definition_is_substituted() {
         .map(String::as_str)
         .collect();
     assert_eq!(placeholders, given);
+}
+
+#[tokio::test]
+async fn the_picture_of_the_machine_is_the_machine() {
+    let Rendered { picture, .. } = render().await;
+    let block = format!("```mermaid\n{picture}```");
+    assert!(
+        README.contains(&block),
+        "README.md does not show:\n{picture}"
+    );
+}
+
+#[test]
+fn the_inputs_of_the_readme_are_those_that_are_read() {
+    let rows = README
+        .lines()
+        .skip_while(|line| !line.contains("| key | example | means |"))
+        .skip(2)
+        .map_while(|line| line.trim().strip_prefix("| `"));
+    let mut input = serde_json::Map::new();
+    for row in rows {
+        let (key, rest) = row.split_once("` | `").unwrap();
+        let (example, _) = rest.split_once("` |").unwrap();
+        input.insert(key.to_owned(), serde_json::from_str(example).unwrap());
+    }
+    let input = Value::Object(input);
+    let request = commons_domain::request::Request::parse(&input).unwrap();
+    assert!(request.prerelease && request.stop_at_draft && request.manifest_ref.is_some());
+    assert_eq!(request.only.len(), 1);
+    let refused = commons_domain::request::Request::parse(&serde_json::json!({"no": 1}));
+    let error = refused.unwrap_err().to_string();
+    for key in input.as_object().unwrap().keys() {
+        assert!(
+            error.contains(&format!("`{key}`")),
+            "{key} is not in: {error}"
+        );
+    }
 }
