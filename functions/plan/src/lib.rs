@@ -84,6 +84,11 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     let mut planned = pins::pin(&stage, &read.manifest, &mut faults).await?;
     let target = target(&stage, &read, &planned, &mut faults);
     let found = published::find(&stage, &release, &mut faults).await?;
+    let immutable = stage
+        .github
+        .immutable_releases(&stage.config.release_repository)
+        .await
+        .map_err(|error| github_error(&error))?;
     if !faults.is_empty() {
         return Err(StageError::Refused(faults.join("; ")));
     }
@@ -129,9 +134,13 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         ..release.clone()
     };
     let to_build = items.len();
+    let mut reason = format!("planned {to_build} builds");
+    if immutable {
+        reason.push_str("; what is published of this repository cannot be changed");
+    }
     stage
         .store
-        .change_release(&release, &building, &format!("planned {to_build} builds"))
+        .change_release(&release, &building, &reason)
         .await?;
     tracing::info!(release = %key, generation = release.generation, to_build, "planned");
     Ok(Output {
