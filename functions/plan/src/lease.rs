@@ -48,6 +48,7 @@ pub async fn take(
         manifest_ref: None,
         manifest_commit: None,
         target_commit: None,
+        draft_deadline: stored.as_ref().and_then(|r| r.draft_deadline),
         github_release_id: stored.as_ref().and_then(|r| r.github_release_id),
         html_url: None,
         created_at: stored.as_ref().map_or(now, |r| r.created_at),

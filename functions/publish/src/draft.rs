@@ -3,8 +3,10 @@
 use commons_domain::build::Build;
 use commons_domain::notes;
 use commons_domain::release::Release;
+use commons_domain::times::DISPATCH_DEADLINE;
 use commons_github::{NewRelease, Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
+use jiff::Timestamp;
 
 use crate::limits::{Pause, Writes};
 
@@ -46,18 +48,7 @@ pub async fn find_or_create(
             );
             return Err(StageError::Refused(why).into());
         }
-        (None, _) => {
-            writes.turn().await?;
-            let new = NewRelease {
-                tag_name: tag.to_string(),
-                target_commitish: release.target_commit.clone(),
-                name: tag.to_string(),
-                body: format!("{tag} is being assembled."),
-                draft: true,
-                prerelease: release.prerelease,
-            };
-            stage.github.create_release(repository, &new).await?
-        }
+        (None, _) => return create(stage, release, writes).await,
     };
     if !found.draft && release.github_release_id != Some(found.id) {
         return Err(StageError::Refused(format!(
@@ -66,16 +57,73 @@ pub async fn find_or_create(
         ))
         .into());
     }
+    let stored = store_id(stage, release, found.id).await?;
+    Ok((stored, found))
+}
+
+async fn store_id(stage: &Stage, release: &Release, id: u64) -> Result<Release, StageError> {
     let stored = Release {
-        github_release_id: Some(found.id),
+        github_release_id: Some(id),
+        draft_deadline: None,
         ..release.clone()
     };
     stage
         .store
-        .change_release(release, &stored, &format!("draft {}", found.id))
-        .await
-        .map_err(StageError::from)?;
-    Ok((stored, found))
+        .change_release(release, &stored, &format!("draft {id}"))
+        .await?;
+    Ok(stored)
+}
+
+/// Creates the draft. The intent is written first, so that of two calls at once only
+/// one creates it; the other comes again when the POST is over, and finds it.
+async fn create(
+    stage: &Stage,
+    release: &Release,
+    writes: &mut Writes<'_>,
+) -> Result<(Release, GitHubRelease), Pause> {
+    let left = |deadline: Timestamp| deadline.duration_since(Timestamp::now());
+    if let Some(left) = release.draft_deadline.map(left)
+        && left.is_positive()
+    {
+        return Err(Pause::Again {
+            wait: stage.config.speed.simulated(left.unsigned_abs()),
+        });
+    }
+    writes.turn().await?;
+    let intent = Release {
+        draft_deadline: Some(Timestamp::now() + DISPATCH_DEADLINE),
+        ..release.clone()
+    };
+    let why = "a draft is created";
+    let written = stage.store.change_release(release, &intent, why).await;
+    written.map_err(StageError::from)?;
+    let tag = release.key.version();
+    let new = NewRelease {
+        tag_name: tag.to_string(),
+        target_commitish: release.target_commit.clone(),
+        name: tag.to_string(),
+        body: format!("{tag} is being assembled."),
+        draft: true,
+        prerelease: release.prerelease,
+    };
+    let created = stage
+        .github
+        .create_release(&stage.config.release_repository, &new)
+        .await;
+    match created {
+        Ok(created) => Ok((store_id(stage, &intent, created.id).await?, created)),
+        Err(error) => {
+            // The POST is over: the next call looks whether it has happened.
+            let over = Release {
+                draft_deadline: None,
+                ..intent.clone()
+            };
+            let why = "the draft's creation was not answered";
+            let written = stage.store.change_release(&intent, &over, why).await;
+            written.map_err(StageError::from)?;
+            Err(error.into())
+        }
+    }
 }
 
 /// What the release says of itself.

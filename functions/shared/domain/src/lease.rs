@@ -78,6 +78,7 @@ mod tests {
             manifest_commit: None,
             stop_at_draft: false,
             target_commit: None,
+            draft_deadline: None,
             github_release_id: None,
             html_url: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,

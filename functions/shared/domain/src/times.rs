@@ -26,6 +26,11 @@ impl Speed {
         simulated.div_f64(self.0.max(0.001))
     }
 
+    /// The simulated duration of a real one.
+    pub fn simulated(self, real: Duration) -> Duration {
+        real.mul_f64(self.0.max(0.001))
+    }
+
     /// Whole real seconds, at least one: what a Wait state takes.
     pub fn wait_seconds(self, simulated: Duration) -> u64 {
         (self.real(simulated).as_secs_f64().ceil() as u64).max(1)

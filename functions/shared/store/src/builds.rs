@@ -123,7 +123,7 @@ impl Store {
         after: &Build,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let update = Update::between(&to_item(before)?, &to_item(after)?)
+        let update = Update::between(&to_item(before)?, &to_item(after)?, false)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))
             .value(":attempt", number(u64::from(before.attempt)))

@@ -57,14 +57,17 @@ pub(crate) fn from_item<T: DeserializeOwned>(what: &str, mut item: Item) -> Resu
 #[derive(Debug, Default)]
 pub(crate) struct Update {
     pub expression: String,
+    /// What is changed is still as it was read.
+    pub unchanged: String,
     pub names: HashMap<String, String>,
     pub values: Item,
 }
 
 impl Update {
-    pub(crate) fn between(before: &Item, after: &Item) -> Self {
+    /// `strict` conditions it on all that it changes, not only on what the caller adds.
+    pub(crate) fn between(before: &Item, after: &Item, strict: bool) -> Self {
         let mut update = Self::default();
-        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        let (mut set, mut remove, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
         let mut changed: Vec<&String> = after
             .iter()
             .filter(|(name, value)| before.get(*name) != Some(*value))
@@ -75,6 +78,14 @@ impl Update {
             update.names.insert(format!("#s{n}"), name.clone());
             update.values.insert(format!(":s{n}"), after[name].clone());
             set.push(format!("#s{n} = :s{n}"));
+            match before.get(name) {
+                Some(old) if strict => {
+                    update.values.insert(format!(":o{n}"), old.clone());
+                    unchanged.push(format!("#s{n} = :o{n}"));
+                }
+                Some(_) => {}
+                None => unchanged.push(format!("attribute_not_exists(#s{n})")),
+            }
         }
         for (n, name) in before
             .keys()
@@ -82,6 +93,10 @@ impl Update {
             .enumerate()
         {
             update.names.insert(format!("#r{n}"), name.clone());
+            if strict {
+                update.values.insert(format!(":r{n}"), before[name].clone());
+                unchanged.push(format!("#r{n} = :r{n}"));
+            }
             remove.push(format!("#r{n}"));
         }
         let clause = |word: &str, parts: Vec<String>| {
@@ -91,6 +106,7 @@ impl Update {
                 format!("{word} {} ", parts.join(", "))
             }
         };
+        update.unchanged = unchanged.join(" AND ");
         update.expression = clause("SET", set) + &clause("REMOVE", remove);
         update
     }
@@ -118,12 +134,17 @@ mod tests {
             ("c".to_owned(), text("3")),
         ]);
         let after = HashMap::from([("a".to_owned(), text("1")), ("b".to_owned(), text("4"))]);
-        let update = Update::between(&before, &after);
+        let update = Update::between(&before, &after, true);
         assert_eq!(update.expression, "SET #s0 = :s0 REMOVE #r0 ");
         assert_eq!(
             (update.names["#s0"].as_str(), update.names["#r0"].as_str()),
             ("b", "c")
         );
         assert_eq!(update.values[":s0"], text("4"));
+        assert_eq!(update.unchanged, "#s0 = :o0 AND #r0 = :r0");
+        assert_eq!(
+            (&update.values[":o0"], &update.values[":r0"]),
+            (&text("2"), &text("3"))
+        );
     }
 }

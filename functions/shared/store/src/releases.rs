@@ -68,23 +68,24 @@ impl Store {
         }
     }
 
-    /// Turns the release that was read into `after`, if status and generation are
-    /// still those that were read.
+    /// Turns the release that was read into `after`, if status, generation and all that
+    /// is changed are still as they were read.
     pub async fn change_release(
         &self,
         before: &Release,
         after: &Release,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let update = Update::between(&to_item(before)?, &to_item(after)?)
+        let update = Update::between(&to_item(before)?, &to_item(after)?, true)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))
             .value(":generation", number(before.generation));
-        let item = self.transact_update(
-            key(before.key.as_str(), SORT_KEY),
-            update,
-            "#status = :status AND generation = :generation",
-        )?;
+        let mut condition = "#status = :status AND generation = :generation".to_owned();
+        if !update.unchanged.is_empty() {
+            condition = format!("{condition} AND {}", update.unchanged);
+        }
+        let key = key(before.key.as_str(), SORT_KEY);
+        let item = self.transact_update(key, update, &condition)?;
         let event = event(after, before.status.as_str(), after.status.as_str(), reason);
         if self.transact(item, &event).await? {
             Ok(())

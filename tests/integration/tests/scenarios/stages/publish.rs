@@ -516,3 +516,22 @@ async fn an_asset_of_somebody_else_is_never_replaced() {
     assert_eq!((releases[0].id, releases[0].draft), (id, true));
     assert_eq!(&releases[0].assets[0].content[..], b"theirs");
 }
+
+#[tokio::test]
+async fn of_two_calls_at_once_one_makes_the_draft() {
+    let world = complete().await;
+    // Both find the release being published, and no draft.
+    world.fault("POST", RELEASES, FaultKind::Status(502, None));
+    assert_eq!(world.publish().await.unwrap().next, Next::Again);
+    world.fault("POST", RELEASES, FaultKind::Delay(0.5));
+    let (one, two) = tokio::join!(world.publish(), world.publish());
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    let began = std::time::Instant::now();
+    while world.release().await.status != ReleaseStatus::Published {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        // Two at once may also find the other's upload in their way: then again.
+        let _again = world.publish().await;
+    }
+    assert_eq!(world.github.releases(RELEASE_REPOSITORY).len(), 1);
+    whole(&world).await;
+}
