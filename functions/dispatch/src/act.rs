@@ -26,6 +26,9 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
             let pins = serde_json::to_value(pins)
                 .map_err(|error| StageError::Internal(error.to_string()))?;
             let payload = client_payload(build, nonce, &pins, Timestamp::now());
+            if !build.may_act(Timestamp::now()) {
+                return Ok(too_late(build));
+            }
             stage
                 .github
                 .repository_dispatch(&build.repository, &build.spec.event_type, &payload)
@@ -35,6 +38,9 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
         Trigger::WorkflowDispatch => {
             let workflow = build.workflow_path.rsplit('/').next().unwrap_or_default();
             let inputs = workflow_inputs(build, nonce);
+            if !build.may_act(Timestamp::now()) {
+                return Ok(too_late(build));
+            }
             stage
                 .github
                 .workflow_dispatch(&build.repository, workflow, &build.git_ref, &inputs)
@@ -88,6 +94,13 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
     }
 }
 
+/// The stage was held up between the intent and the call, and others count on its
+/// deadline: nothing is sent, and Poll finds that no run appears.
+fn too_late(build: &Build) -> Next {
+    tracing::warn!(component = build.component, "too late to act on the intent");
+    Next::AwaitRun
+}
+
 /// Re-runs the failed jobs of the claimed run: the commit, run and claim stay.
 pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let Some(run) = build.workflow_run_id else {
@@ -105,6 +118,9 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         .store
         .change_build(build, &intent, "intent to re-run")
         .await?;
+    if !intent.may_act(Timestamp::now()) {
+        return Ok(too_late(&intent));
+    }
     match stage.github.rerun_failed_jobs(&build.repository, run).await {
         Ok(()) => {
             let dispatched = Build {

@@ -16,8 +16,8 @@ use commons_domain::dispatch::{Readiness, readiness};
 use commons_domain::lock::{self, Lock, LockDecision};
 use commons_domain::manifest::Trigger;
 use commons_domain::names::ReleaseKey;
-use commons_domain::times::{BUSY_WAIT, RUN_APPEAR_TIMEOUT};
-use commons_runtime::{Stage, StageError};
+use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT};
+use commons_runtime::{Stage, StageError, end_build};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -115,12 +115,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             })
         }
         Readiness::Blocked(why) => {
-            let blocked = build.ended(BuildStatus::Blocked, why, Timestamp::now());
-            stage
-                .store
-                .change_build(&build, &blocked, "a dependency ended without success")
-                .await?;
-            Ok(answer(Next::Over, &blocked))
+            end_build(&stage.store, &build, BuildStatus::Blocked, why).await?;
+            Ok(answer(Next::Over, &build))
         }
         Readiness::Ready => start(&stage, &build).await.map(|next| answer(next, &build)),
     }
@@ -145,6 +141,20 @@ async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
     Ok(readiness(build, &dependencies, Timestamp::now()))
 }
 
+/// Frees the lock, unless another call for this build has acted with it meanwhile.
+async fn free_unless_dispatched(
+    stage: &Stage,
+    build: &Build,
+    nonce: &str,
+) -> Result<(), StageError> {
+    let now = stage.store.build(&build.release, &build.component).await?;
+    if now.is_some_and(|now| now.nonce.as_deref() == Some(nonce)) {
+        return Ok(());
+    }
+    stage.store.release_lock(&build.repository, nonce).await?;
+    Ok(())
+}
+
 /// Lock, pin, intent, act.
 async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     if build.status == BuildStatus::Retrying && build.workflow_run_id.is_some() {
@@ -153,17 +163,26 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let now = Timestamp::now();
     let nonce = build.next_nonce();
     let held = stage.store.lock(&build.repository).await?;
-    let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
-    if lock::decide(held.as_ref(), &build.release, &build.component, appear, now)
-        == LockDecision::Busy
-    {
+    let holder = match &held {
+        Some(lock) => stage.store.build(&lock.release, &lock.component).await?,
+        None => None,
+    };
+    let decision = lock::decide(
+        held.as_ref(),
+        holder.as_ref(),
+        &build.release,
+        &build.component,
+        stage.config.speed.real(RUN_APPEAR_TIMEOUT),
+        now,
+    );
+    if decision == LockDecision::Busy {
         return Ok(Next::Busy);
     }
     let lock = Lock {
         release: build.release.clone(),
         component: build.component.clone(),
         nonce: nonce.clone(),
-        post_deadline: now + commons_domain::times::DISPATCH_DEADLINE,
+        post_deadline: now + DISPATCH_BEGINS + DISPATCH_DEADLINE,
         orphaned: false,
     };
     if !stage
@@ -176,12 +195,12 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let head = match stage.github.head(&build.repository, &build.git_ref).await {
         Ok(head) => head,
         Err(error) => {
-            stage.store.release_lock(&build.repository, &nonce).await?;
+            free_unless_dispatched(stage, build, &nonce).await?;
             return act::refused_or_busy(stage, build, &error).await;
         }
     };
     if head.sha != build.pin {
-        stage.store.release_lock(&build.repository, &nonce).await?;
+        free_unless_dispatched(stage, build, &nonce).await?;
         let what = if build.spec.trigger == Trigger::RepositoryDispatch {
             "branch"
         } else {
@@ -197,13 +216,23 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let intent = build.intent(nonce, head.seen_at, Timestamp::now());
     // The owner is read again before each write to GitHub; the intent's own
     // condition then keeps a later owner from missing it.
-    stage
+    let owned = stage
         .store
         .own_release(&build.release, build.generation)
-        .await?;
-    stage
-        .store
-        .change_build(build, &intent, "intent to dispatch")
-        .await?;
+        .await;
+    let written = match owned {
+        Ok(_) => {
+            stage
+                .store
+                .change_build(build, &intent, "intent to dispatch")
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        let nonce = intent.nonce.as_deref().unwrap_or_default();
+        free_unless_dispatched(stage, build, nonce).await?;
+        return Err(error.into());
+    }
     act::dispatch(stage, &intent).await
 }

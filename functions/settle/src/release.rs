@@ -140,6 +140,29 @@ async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build,
     )))
 }
 
+/// The run of a dispatch that nobody claimed may still come: its lock is orphaned. A
+/// lock that the build took and never acted with is freed.
+async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
+    let Some(lock) = stage.store.lock(&build.repository).await? else {
+        return Ok(());
+    };
+    if lock.release != build.release || lock.component != build.component {
+        return Ok(());
+    }
+    if build.nonce.as_ref() == Some(&lock.nonce) {
+        stage
+            .store
+            .orphan_lock(&build.repository, &lock.nonce)
+            .await?;
+    } else {
+        stage
+            .store
+            .release_lock(&build.repository, &lock.nonce)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Gives an unfinished build its end; its run is cancelled. Green stays green, and
 /// where GitHub cannot be seen what is on its way stays on its way.
 ///
@@ -153,9 +176,7 @@ async fn end(stage: &Stage, build: Build, generation: u64) -> Result<(), StageEr
         return Ok(());
     }
     let seen = cancel_run(stage, build).await;
-    if let Some(nonce) = &build.nonce {
-        stage.store.orphan_lock(&build.repository, nonce).await?;
-    }
+    settle_lock(stage, build).await?;
     if let Some(token) = &build.wait_token {
         stage.store.complete_token(token).await?;
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::Component;
 use crate::names::{ReleaseKey, RepoName, Sha256};
 use crate::release::Collected;
+use crate::times::{DISPATCH_BEGINS, DISPATCH_DEADLINE};
 
 /// Status of a build, as stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,7 +297,7 @@ impl Build {
         next.nonce = Some(nonce);
         next.baseline = Some(baseline);
         next.dispatched_at = Some(now);
-        next.post_deadline = Some(now + crate::times::DISPATCH_DEADLINE);
+        next.post_deadline = Some(now + DISPATCH_BEGINS + DISPATCH_DEADLINE);
         next.retry_at = None;
         next.started_at = None;
         next.workflow_run_id = None;
@@ -306,6 +307,13 @@ impl Build {
         next
     }
 
+    /// Whether the call that an intent announces may still begin: it must be over by
+    /// its deadline, which others rely on.
+    pub fn may_act(&self, now: Timestamp) -> bool {
+        self.post_deadline
+            .is_some_and(|deadline| now + DISPATCH_DEADLINE <= deadline)
+    }
+
     /// The intent to re-run the claimed run: run and claim stay, the attempt grows.
     pub fn rerun_intent(&self, now: Timestamp) -> Self {
         let mut next = self.clone();
@@ -313,7 +321,7 @@ impl Build {
         next.attempt += 1;
         next.run_attempt = self.run_attempt.map(|attempt| attempt + 1);
         next.dispatched_at = Some(now);
-        next.post_deadline = Some(now + crate::times::DISPATCH_DEADLINE);
+        next.post_deadline = Some(now + DISPATCH_BEGINS + DISPATCH_DEADLINE);
         next.retry_at = None;
         next.started_at = None;
         next.error = None;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::build::Build;
 use crate::names::ReleaseKey;
 
 /// The `lock#<owner>/<repo>` item.
@@ -32,60 +33,136 @@ pub enum LockDecision {
     Busy,
 }
 
-/// Decides over the stored lock for a build that has no dispatch on its way. A
-/// lock of its own is a leftover: without an intent nothing was sent.
+/// Decides over the stored lock for a build that has no dispatch on its way. `holder`
+/// is the build that the lock names. A lock is only believed as far as its holder's
+/// build bears it out, so that one which a killed stage left blocks nobody for long.
 pub fn decide(
     lock: Option<&Lock>,
+    holder: Option<&Build>,
     release: &ReleaseKey,
     component: &str,
     run_appear_timeout: Duration,
     now: Timestamp,
 ) -> LockDecision {
-    match lock {
-        None => LockDecision::Take,
-        Some(lock) if lock.release == *release && lock.component == component => LockDecision::Take,
-        Some(lock) if lock.orphaned && now > lock.post_deadline + run_appear_timeout => {
-            LockDecision::Take
-        }
-        Some(_) => LockDecision::Busy,
+    let Some(lock) = lock else {
+        return LockDecision::Take;
+    };
+    if lock.release == *release && lock.component == component {
+        // A leftover of its own: without an intent nothing was sent.
+        return LockDecision::Take;
+    }
+    let dispatched = holder.filter(|b| b.nonce.as_ref() == Some(&lock.nonce));
+    let free = match dispatched {
+        // Its run is claimed: whoever claimed it was killed before it freed the lock.
+        Some(build) if build.workflow_run_id.is_some() => true,
+        // The holder's own Poll claims the run, or gives it up.
+        Some(build) if build.status.is_on_its_way() && !lock.orphaned => false,
+        // It ended without its run, which may still come.
+        Some(_) => now > lock.post_deadline + run_appear_timeout,
+        // No intent was written with it, so nothing was sent, or it is long over.
+        None if !lock.orphaned => now > lock.post_deadline,
+        None => now > lock.post_deadline + run_appear_timeout,
+    };
+    if free {
+        LockDecision::Take
+    } else {
+        LockDecision::Busy
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
 
-    #[test]
-    fn only_its_holder_or_time_frees_a_lock() {
-        let key = |text: &str| ReleaseKey::new(text).unwrap();
-        let at = Timestamp::UNIX_EPOCH;
-        let wait = Duration::from_secs(600);
-        let mut lock = Lock {
+    use super::*;
+    use crate::build::{BuildStatus, Planned};
+    use crate::manifest::Manifest;
+    use crate::names::RepoName;
+
+    const WAIT: Duration = Duration::from_secs(600);
+    const DEADLINE: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn key(text: &str) -> ReleaseKey {
+        ReleaseKey::new(text).unwrap()
+    }
+
+    fn lock(orphaned: bool) -> Lock {
+        Lock {
             release: key("o/r/v1.0.0"),
             component: "a".into(),
             nonce: "n".into(),
-            post_deadline: at,
-            orphaned: false,
+            post_deadline: DEADLINE,
+            orphaned,
+        }
+    }
+
+    fn holder(status: BuildStatus, nonce: Option<&str>, run: Option<u64>) -> Build {
+        let manifest = Manifest::parse("[versions]\na = { version = \"1.0.0\" }").unwrap();
+        let planned = Planned {
+            spec: manifest.components()["a"].clone(),
+            repository: RepoName::new("o/a").unwrap(),
+            pin: "p".into(),
+            git_ref: "main".into(),
+            workflow_path: "w".into(),
         };
-        let mine = key("o/r/v2.0.0");
-        let later = at + Duration::from_secs(601);
-        assert_eq!(decide(None, &mine, "a", wait, at), LockDecision::Take);
+        let mut build = Build::new(key("o/r/v1.0.0"), planned, 1, BTreeSet::new(), DEADLINE);
+        build.status = status;
+        build.nonce = nonce.map(str::to_owned);
+        build.workflow_run_id = run;
+        build
+    }
+
+    /// Decides for another release's build, some seconds after the deadline.
+    fn theirs(lock: &Lock, holder: Option<&Build>, seconds: u64) -> LockDecision {
+        let now = DEADLINE + Duration::from_secs(seconds);
+        decide(Some(lock), holder, &key("o/r/v2.0.0"), "a", WAIT, now)
+    }
+
+    #[test]
+    fn none_and_ones_own_are_taken() {
+        let of = |lock, release: &str| decide(lock, None, &key(release), "a", WAIT, DEADLINE);
+        assert_eq!(of(None, "o/r/v2.0.0"), LockDecision::Take);
+        assert_eq!(of(Some(&lock(false)), "o/r/v1.0.0"), LockDecision::Take);
+    }
+
+    #[test]
+    fn a_dispatch_on_its_way_keeps_its_lock() {
+        let build = holder(BuildStatus::Dispatched, Some("n"), None);
         assert_eq!(
-            decide(Some(&lock), &mine, "a", wait, later),
+            theirs(&lock(false), Some(&build), 100_000),
             LockDecision::Busy
         );
-        assert_eq!(
-            decide(Some(&lock), &key("o/r/v1.0.0"), "a", wait, at),
-            LockDecision::Take
-        );
-        lock.orphaned = true;
-        assert_eq!(
-            decide(Some(&lock), &mine, "a", wait, at + wait),
-            LockDecision::Busy
-        );
-        assert_eq!(
-            decide(Some(&lock), &mine, "a", wait, later),
-            LockDecision::Take
-        );
+    }
+
+    #[test]
+    fn a_claimed_run_frees_it() {
+        let build = holder(BuildStatus::InProgress, Some("n"), Some(1));
+        assert_eq!(theirs(&lock(false), Some(&build), 0), LockDecision::Take);
+    }
+
+    #[test]
+    fn a_run_that_may_still_come_is_waited_for() {
+        let build = holder(BuildStatus::Cancelled, Some("n"), None);
+        for orphaned in [false, true] {
+            assert_eq!(
+                theirs(&lock(orphaned), Some(&build), 600),
+                LockDecision::Busy
+            );
+            assert_eq!(
+                theirs(&lock(orphaned), Some(&build), 601),
+                LockDecision::Take
+            );
+        }
+        // The holder has gone on, and the orphan's run may come nevertheless.
+        assert_eq!(theirs(&lock(true), None, 600), LockDecision::Busy);
+        assert_eq!(theirs(&lock(true), None, 601), LockDecision::Take);
+    }
+
+    #[test]
+    fn one_without_an_intent_is_free_after_its_deadline() {
+        for build in [None, Some(holder(BuildStatus::Pending, None, None))] {
+            assert_eq!(theirs(&lock(false), build.as_ref(), 0), LockDecision::Busy);
+            assert_eq!(theirs(&lock(false), build.as_ref(), 1), LockDecision::Take);
+        }
     }
 }

@@ -121,6 +121,11 @@ async fn a_lock_of_another_release_is_waited_for() {
     let store = &world.stage.store;
     assert!(store.take_lock(&name, None, &theirs).await.unwrap());
     let before = world.build("bllvm-consensus").await;
+    let mut holder = before.clone();
+    holder.release = theirs.release.clone();
+    holder.status = BuildStatus::Dispatched;
+    holder.nonce = Some(theirs.nonce.clone());
+    store.create_build(&holder, "the test").await.unwrap();
     let answer = world.dispatch("bllvm-consensus").await.unwrap();
     assert_eq!(answer.next, Next::Busy);
     assert!(answer.wait_seconds >= 1);
@@ -308,6 +313,27 @@ async fn a_lock_left_by_a_call_that_died_before_its_intent_is_taken_again() {
     let nonce = world.build("bllvm-consensus").await.nonce;
     let lock = store.lock(&name).await.unwrap();
     assert_eq!(lock.map(|lock| lock.nonce), nonce);
+}
+
+#[tokio::test]
+async fn a_lock_that_another_release_never_acted_with_blocks_nobody_for_long() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let name = repository("bllvm-consensus");
+    let left = Lock {
+        release: ReleaseKey::new("BTCDecoded/bllvm/v9.0.0").unwrap(),
+        component: "bllvm-consensus".into(),
+        nonce: "bc-fedcba9876543210".into(),
+        post_deadline: Timestamp::now() + Duration::from_millis(500),
+        orphaned: false,
+    };
+    let store = &world.stage.store;
+    assert!(store.take_lock(&name, None, &left).await.unwrap());
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::Busy);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let answer = world.dispatch("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::AwaitRun);
 }
 
 #[tokio::test]

@@ -387,3 +387,20 @@ async fn an_execution_that_ran_out_of_time_fails_its_release() {
     );
     is_settled(&world).await;
 }
+
+#[tokio::test]
+async fn a_lock_that_a_build_never_acted_with_is_freed() {
+    let (world, me) = on_the_way().await;
+    let name = repository("bllvm-node");
+    let left = commons_domain::lock::Lock {
+        release: world.key(),
+        component: "bllvm-node".into(),
+        nonce: "bc-fedcba9876543210".into(),
+        post_deadline: jiff::Timestamp::now(),
+        orphaned: false,
+    };
+    let store = &world.stage.store;
+    assert!(store.take_lock(&name, None, &left).await.unwrap());
+    world.settle(failed(&me)).await.unwrap();
+    assert_eq!(store.lock(&name).await.unwrap(), None);
+}
