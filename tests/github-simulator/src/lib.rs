@@ -31,3 +31,4 @@ pub use input::{Artifact, Corrupt, Repository, Script, Trigger, Workflow};
 pub use settings::{Error, Fault, FaultKind, Settings};
 pub use simulator::Simulator;
 pub use view::{AssetView, ReleaseView, Request, RunView};
+pub use webhook::signature;

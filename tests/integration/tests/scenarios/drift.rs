@@ -7,12 +7,15 @@ use std::process::Command;
 use commons_runtime::{Config, StageError};
 use serde_json::Value;
 
-struct Rendered {
-    definition: Value,
-    template: Value,
+/// What is deployed, as JSON.
+pub(super) struct Rendered {
+    /// The definition, with stand-in ARNs.
+    pub(super) definition: Value,
+    /// The template.
+    pub(super) template: Value,
 }
 
-async fn render() -> Rendered {
+pub(super) async fn render() -> Rendered {
     let toolchain = local_cloud::ensure_venv(&|_| {}).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let rendered = Command::new(&toolchain.python)
@@ -46,7 +49,7 @@ fn objects<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Value)>) {
     }
 }
 
-fn states(definition: &Value) -> BTreeMap<String, Value> {
+pub(super) fn states(definition: &Value) -> BTreeMap<String, Value> {
     let mut found = Vec::new();
     objects(definition, &mut found);
     found
@@ -56,7 +59,7 @@ fn states(definition: &Value) -> BTreeMap<String, Value> {
         .collect()
 }
 
-fn functions(template: &Value) -> BTreeMap<String, Value> {
+pub(super) fn functions(template: &Value) -> BTreeMap<String, Value> {
     let resources = template["Resources"].as_object().unwrap().clone();
     resources
         .into_iter()

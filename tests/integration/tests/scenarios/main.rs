@@ -7,6 +7,7 @@ mod door;
 mod drift;
 mod failure;
 mod green;
+mod rights;
 mod roles;
 mod stages;
 mod store;
