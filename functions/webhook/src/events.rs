@@ -2,8 +2,10 @@
 
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use commons_domain::names::{ReleaseKey, RepoName, Version, execution_name};
-use commons_runtime::{Stage, StageError};
+use commons_runtime::StageError;
 use serde_json::{Value, json};
+
+use crate::Door;
 
 /// What GitHub is told.
 pub struct Outcome {
@@ -22,7 +24,7 @@ fn outcome(status: i64, sentence: impl Into<String>) -> Result<Outcome, StageErr
 
 /// Acts on one verified delivery.
 pub async fn handle(
-    stage: &Stage,
+    door: &Door,
     event: &str,
     delivery: &str,
     payload: &Value,
@@ -39,14 +41,14 @@ pub async fn handle(
     let Ok(repository) = RepoName::new(text("/repository/full_name")) else {
         return outcome(400, "repository.full_name is missing");
     };
-    let ours = repository == stage.config.release_repository;
+    let ours = repository == door.config.release_repository;
     match (event, text("/action")) {
         ("create", _) if ours && text("/ref_type") == "tag" => {
-            start(stage, text("/ref"), delivery).await
+            start(door, text("/ref"), delivery).await
         }
-        ("release", "published") if ours => start(stage, text("/release/tag_name"), delivery).await,
+        ("release", "published") if ours => start(door, text("/release/tag_name"), delivery).await,
         ("workflow_run", _) => match payload.pointer("/workflow_run/id").and_then(Value::as_u64) {
-            Some(run) => wake(stage, &repository, run).await,
+            Some(run) => wake(door, &repository, run).await,
             None => outcome(400, "workflow_run.id is missing"),
         },
         _ => outcome(202, "ignored"),
@@ -54,13 +56,13 @@ pub async fn handle(
 }
 
 /// Starts a release, unless it is on its way or done.
-async fn start(stage: &Stage, tag: &str, delivery: &str) -> Result<Outcome, StageError> {
+async fn start(door: &Door, tag: &str, delivery: &str) -> Result<Outcome, StageError> {
     let Ok(version) = Version::new(tag) else {
         return outcome(202, format!("ignored: the tag '{tag}' is no version"));
     };
-    let key = ReleaseKey::of(&stage.config.release_repository, &version);
+    let key = ReleaseKey::of(&door.config.release_repository, &version);
     // Our own publishing creates tags and releases too: they are in the table.
-    if let Some(release) = stage.store.release(&key).await?
+    if let Some(release) = door.store.release(&key).await?
         && !release.status.may_start_again()
     {
         return outcome(
@@ -68,10 +70,10 @@ async fn start(stage: &Stage, tag: &str, delivery: &str) -> Result<Outcome, Stag
             format!("ignored: {key} is {}", release.status.as_str()),
         );
     }
-    let started = stage
+    let started = door
         .states
         .start_execution()
-        .state_machine_arn(&stage.config.state_machine_arn)
+        .state_machine_arn(&door.config.state_machine_arn)
         .name(execution_name(&version, delivery))
         .input(json!({"version": version}).to_string())
         .send()
@@ -91,10 +93,10 @@ async fn start(stage: &Stage, tag: &str, delivery: &str) -> Result<Outcome, Stag
 /// Wakes the build that has claimed the run, or with no claim yet the one that
 /// holds the repository's dispatch lock. What the event says is not believed: the
 /// build's own Poll asks GitHub.
-async fn wake(stage: &Stage, repository: &RepoName, run: u64) -> Result<Outcome, StageError> {
-    let holder = match stage.store.claim_of(repository, run).await? {
+async fn wake(door: &Door, repository: &RepoName, run: u64) -> Result<Outcome, StageError> {
+    let holder = match door.store.claim_of(repository, run).await? {
         Some(claim) => Some((claim.release, claim.component)),
-        None => stage
+        None => door
             .store
             .lock(repository)
             .await?
@@ -102,7 +104,7 @@ async fn wake(stage: &Stage, repository: &RepoName, run: u64) -> Result<Outcome,
     };
     match holder {
         Some((release, component)) => {
-            stage.store.wake(&release, &component, true).await?;
+            door.store.wake(&release, &component, true).await?;
             outcome(202, format!("woke {component} of {release}"))
         }
         None => outcome(202, "ignored: no build waits for this run"),

@@ -11,17 +11,23 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use commons_github::webhook::verify;
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Config, StageError};
+use commons_store::Store;
 use secrecy::SecretString;
 
 /// What GitHub delivers at most through an HTTP API.
 const LARGEST_BODY: usize = 6 * 1024 * 1024;
 
-/// The door's clients and secrets.
+/// The door's clients and secrets. Whoever comes through it finds no token for
+/// GitHub: it calls nobody there.
 #[derive(Clone)]
 pub struct Door {
-    /// Clients.
-    pub stage: Stage,
+    /// What the environment says.
+    pub config: Config,
+    /// The `build_runs` table.
+    pub store: Store,
+    /// Step Functions.
+    pub states: aws_sdk_sfn::Client,
     /// Any of these may have signed.
     pub secrets: Vec<SecretString>,
 }
@@ -31,10 +37,13 @@ impl Door {
     pub async fn from_env() -> Result<Self, StageError> {
         let id = std::env::var("WEBHOOK_SECRET")
             .map_err(|_| StageError::Internal("the environment lacks WEBHOOK_SECRET".into()))?;
-        let secret = commons_runtime::secret(&commons_runtime::aws().await, &id).await?;
+        let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
+        let aws = commons_runtime::aws().await;
         Ok(Self {
-            stage: Stage::from_env().await?,
-            secrets: vec![secret],
+            secrets: vec![commons_runtime::secret(&aws, &id).await?],
+            store: commons_runtime::store(&aws, &config),
+            states: aws_sdk_sfn::Client::new(&aws),
+            config,
         })
     }
 }
@@ -76,7 +85,7 @@ pub async fn handle(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGateway
     let Ok(payload) = serde_json::from_slice::<serde_json::Value>(&body) else {
         return answer(400, "the body is not JSON");
     };
-    match events::handle(&door.stage, &event, &delivery, &payload).await {
+    match events::handle(door, &event, &delivery, &payload).await {
         Ok(events::Outcome { status, sentence }) => answer(status, &sentence),
         Err(error) => {
             tracing::error!(error_type = error.name(), %error, event, delivery, "the delivery was not handled");
