@@ -7,6 +7,7 @@
 //! died before them left nothing that anybody acts on.
 
 mod lease;
+mod nightly;
 mod pins;
 mod published;
 mod workflow;
@@ -24,6 +25,43 @@ use serde::{Deserialize, Serialize};
 
 /// A release may not have more builds than a Distributed Map has children.
 const MOST_BUILDS: usize = 10_000;
+
+/// What calls Plan.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Call {
+    /// The schedule of nightlies.
+    Schedule {
+        /// The time that is due.
+        nightly: Timestamp,
+    },
+    /// The state machine.
+    Execution(Input),
+}
+
+/// What Plan answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To the schedule.
+    Started {
+        /// The execution's name.
+        execution: String,
+    },
+    /// To the state machine.
+    Planned(Output),
+}
+
+/// Answers the schedule or the state machine.
+pub async fn call(stage: Stage, call: Call) -> Result<Answer, StageError> {
+    match call {
+        Call::Schedule { nightly } => {
+            let execution = nightly::start(&stage, nightly).await?;
+            Ok(Answer::Started { execution })
+        }
+        Call::Execution(input) => handle(stage, input).await.map(Answer::Planned),
+    }
+}
 
 /// The execution, and what it was started with.
 #[derive(Debug, Clone, Deserialize)]

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    commons_runtime::run(commons_plan::handle).await
+    commons_runtime::run(commons_plan::call).await
 }

@@ -1,9 +1,10 @@
 //! What each event means.
 
-use commons_domain::names::{ReleaseKey, RepoName, Version};
-use commons_runtime::{Stage, StageError};
+use commons_domain::names::RepoName;
+use commons_runtime::StageError;
 use serde_json::Value;
 
+use crate::Door;
 use crate::start::start;
 
 /// What GitHub is told.
@@ -26,7 +27,7 @@ impl Outcome {
 
 /// Acts on one verified delivery.
 pub async fn handle(
-    stage: &Stage,
+    door: &Door,
     event: &str,
     delivery: &str,
     payload: &Value,
@@ -43,21 +44,21 @@ pub async fn handle(
     let Ok(repository) = RepoName::new(text("/repository/full_name")) else {
         return Ok(Outcome::new(400, "repository.full_name is missing"));
     };
-    let ours = repository == stage.config.release_repository;
+    let ours = repository == door.config.release_repository;
     match (event, text("/action")) {
         ("create", _) if ours && text("/ref_type") == "tag" => {
-            start(stage, text("/ref"), false, delivery).await
+            start(door, text("/ref"), false, delivery).await
         }
         ("release", "published") if ours => {
             let prerelease = payload.pointer("/release/prerelease") == Some(&true.into());
-            start(stage, text("/release/tag_name"), prerelease, delivery).await
+            start(door, text("/release/tag_name"), prerelease, delivery).await
         }
         ("workflow_run", _) => match payload.pointer("/workflow_run/id").and_then(Value::as_u64) {
-            Some(run) => wake(stage, &repository, Some(run), None).await,
+            Some(run) => wake(door, &repository, Some(run)).await,
             None => Ok(Outcome::new(400, "workflow_run.id is missing")),
         },
         ("repository_dispatch", "build-complete") => {
-            build_complete(stage, &repository, payload).await
+            build_complete(door, &repository, payload).await
         }
         _ => Ok(Outcome::new(202, "ignored")),
     }
@@ -65,7 +66,7 @@ pub async fn handle(
 
 /// A component says that its build is over. It is not believed: Poll asks GitHub.
 async fn build_complete(
-    stage: &Stage,
+    door: &Door,
     sender: &RepoName,
     payload: &Value,
 ) -> Result<Outcome, StageError> {
@@ -83,20 +84,13 @@ async fn build_complete(
         id.as_u64()
             .or_else(|| id.as_str().and_then(|text| text.parse().ok()))
     });
-    let version = Version::new(text("release_version")).ok();
-    wake(stage, &repository, run, version).await
+    wake(door, &repository, run).await
 }
 
-/// Wakes the build that has claimed the run, or with no claim yet the one that
-/// holds the repository's dispatch lock, or the one of that release and repository.
-/// What the event says is not believed: the build's own Poll asks GitHub.
-async fn wake(
-    stage: &Stage,
-    repository: &RepoName,
-    run: Option<u64>,
-    version: Option<Version>,
-) -> Result<Outcome, StageError> {
-    let store = &stage.store;
+/// Wakes the build that has claimed the run, or with no claim yet the one that holds
+/// the repository's dispatch lock. What the event says is not believed: the build's own Poll asks GitHub.
+async fn wake(door: &Door, repository: &RepoName, run: Option<u64>) -> Result<Outcome, StageError> {
+    let store = &door.store;
     let mut holder = None;
     if let Some(run) = run {
         let claim = store.claim_of(repository, run).await?;
@@ -105,14 +99,6 @@ async fn wake(
     if holder.is_none() {
         let lock = store.lock(repository).await?;
         holder = lock.map(|lock| (lock.release, lock.component));
-    }
-    if let (None, Some(version)) = (&holder, version) {
-        let key = ReleaseKey::of(&stage.config.release_repository, &version);
-        let builds = store.builds(&key).await?;
-        holder = builds
-            .into_iter()
-            .find(|build| build.repository == *repository && build.status.is_on_its_way())
-            .map(|build| (build.release, build.component));
     }
     match holder {
         Some((release, component)) => {

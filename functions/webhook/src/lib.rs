@@ -1,7 +1,7 @@
 //! The door: GitHub's webhooks. The signature is checked over the raw body before
 //! anything is parsed; a tag or a published release in the release repository starts
 //! a release, a `workflow_run` or a `build-complete` wakes the build that it belongs
-//! to, everything else is ignored. The nightly schedule comes in here too.
+//! to, everything else is ignored.
 //!
 //! Running it twice is safe: a redelivery starts the execution of the same name,
 //! which exists already, and a wake-up is only a hint.
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
-use commons_runtime::{Stage, StageError};
-use serde::Deserialize;
+use commons_runtime::{Config, StageError};
+use commons_store::Store;
 
 pub use events::Outcome;
 pub use secrets::SigningSecrets;
@@ -26,24 +26,15 @@ const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// Where GitHub sends its deliveries.
 const PATH: &str = "/webhook";
 
-/// What calls the function.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Event {
-    /// The schedule, with the time that it is due.
-    Nightly {
-        /// The day of the nightly, UTC.
-        nightly: jiff::Timestamp,
-    },
-    /// The HTTP API, payload format 2.0.
-    Delivery(Box<ApiGatewayV2httpRequest>),
-}
-
-/// The door's clients and secrets.
+/// The door's clients and secrets: no token for GitHub, since the internet reaches it.
 #[derive(Clone)]
 pub struct Door {
-    /// Clients.
-    pub stage: Stage,
+    /// What the environment says.
+    pub config: Config,
+    /// The `build_runs` table.
+    pub store: Store,
+    /// Step Functions.
+    pub states: aws_sdk_sfn::Client,
     /// Any of these may have signed.
     pub secrets: Arc<SigningSecrets>,
 }
@@ -51,29 +42,21 @@ pub struct Door {
 impl Door {
     /// From the environment; `WEBHOOK_SECRET` is the id of the secret.
     pub async fn from_env() -> Result<Self, StageError> {
+        let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
         let id = std::env::var("WEBHOOK_SECRET")
             .map_err(|_| StageError::Internal("the environment lacks WEBHOOK_SECRET".into()))?;
-        let secrets = SigningSecrets::read(commons_runtime::aws().await, id).await?;
+        let aws = commons_runtime::aws().await;
         Ok(Self {
-            stage: Stage::from_env().await?,
-            secrets: Arc::new(secrets),
+            store: commons_runtime::store(&aws, &config),
+            states: aws_sdk_sfn::Client::new(&aws),
+            secrets: Arc::new(SigningSecrets::read(aws, id).await?),
+            config,
         })
     }
 }
 
-/// Answers what calls the function. A delivery always has an answer; a nightly that
-/// could not be started is an error, so that Lambda tries again.
-pub async fn handle(door: &Door, event: Event) -> Result<ApiGatewayV2httpResponse, StageError> {
-    match event {
-        Event::Delivery(request) => Ok(deliver(door, *request).await),
-        Event::Nightly { nightly } => {
-            let outcome = start::nightly(&door.stage, nightly).await?;
-            Ok(answer(outcome.status, &outcome.sentence))
-        }
-    }
-}
-
-async fn deliver(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+/// Answers one delivery.
+pub async fn handle(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
     let http = &request.request_context.http;
     if http
         .path
@@ -117,7 +100,7 @@ async fn deliver(door: &Door, request: ApiGatewayV2httpRequest) -> ApiGatewayV2h
     let Ok(payload) = serde_json::from_slice::<serde_json::Value>(&body) else {
         return answer(400, "the body is not JSON");
     };
-    match events::handle(&door.stage, &event, &delivery, &payload).await {
+    match events::handle(door, &event, &delivery, &payload).await {
         Ok(outcome) => {
             tracing::info!(event, delivery, outcome = outcome.sentence, "answered");
             answer(outcome.status, &outcome.sentence)

@@ -18,6 +18,8 @@ pub enum Service {
     DynamoDb,
     /// Step Functions.
     States,
+    /// Secrets Manager.
+    Secrets,
 }
 
 impl Service {
@@ -25,6 +27,7 @@ impl Service {
         match self {
             Self::DynamoDb => ("DynamoDB_20120810", "dynamodb"),
             Self::States => ("AWSStepFunctions", "states"),
+            Self::Secrets => ("secretsmanager", "secretsmanager"),
         }
     }
 }
@@ -128,27 +131,38 @@ impl Account {
             .post(&self.endpoint)
             .header("X-Amz-Target", format!("{target}.{action}"))
             .header("Content-Type", "application/x-amz-json-1.0")
-            // The local cloud reads the account from here and checks no signature.
-            .header(
-                "Authorization",
-                format!(
-                    "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/{scope}/aws4_request, SignedHeaders=host, Signature=0",
-                    self.id
-                ),
-            )
+            .header("Authorization", self.authorization(scope))
             .body(body.to_string())
             .send()
-            .await
-            .map_err(|error| Error::of(action, error))?;
-        let status = answer.status();
-        let text = answer
-            .text()
-            .await
-            .map_err(|error| Error::of(action, error))?;
-        if !status.is_success() {
-            return Err(Error(format!("{action} failed: {text}")));
-        }
+            .await;
+        let text = text_of(action, answer).await?;
         serde_json::from_str(&text).map_err(|error| Error::of(action, error))
+    }
+
+    /// One call of IAM, as `CreateUser`; its answer is XML.
+    pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
+        let answer = self
+            .http
+            .post(&self.endpoint)
+            .query(&[("Action", action), ("Version", "2010-05-08")])
+            .query(parameters)
+            .header("Authorization", self.authorization("iam"))
+            .send()
+            .await;
+        text_of(action, answer).await
+    }
+
+    /// The local cloud reads the account from here and checks no signature.
+    fn authorization(&self, scope: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/{scope}/aws4_request, SignedHeaders=host, Signature=0",
+            self.id
+        )
+    }
+
+    /// Its 12 digits.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Counts what an execution and the children of its Maps did, from their
@@ -208,5 +222,22 @@ impl Account {
                 return Ok(total);
             }
         }
+    }
+}
+
+async fn text_of(
+    action: &str,
+    answer: Result<reqwest::Response, reqwest::Error>,
+) -> Result<String, Error> {
+    let answer = answer.map_err(|error| Error::of(action, error))?;
+    let status = answer.status();
+    let text = answer
+        .text()
+        .await
+        .map_err(|error| Error::of(action, error))?;
+    if status.is_success() {
+        Ok(text)
+    } else {
+        Err(Error(format!("{action} failed: {text}")))
     }
 }

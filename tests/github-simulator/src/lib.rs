@@ -31,3 +31,4 @@ pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, 
 pub use settings::{Error, Fault, FaultKind, Settings};
 pub use simulator::Simulator;
 pub use view::{AssetView, ReleaseView, Request, RunView};
+pub use webhook::signature;

@@ -12,7 +12,7 @@ use crate::settings::Error;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The value of `X-Hub-Signature-256`.
-pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
+pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);

@@ -1,8 +1,10 @@
 //! A world per test: an account of the shared local cloud with the template
 //! deployed into it, and a GitHub simulator of its own.
 
+mod rights;
 mod stage;
 
+pub use rights::{Holder, Permission, Rights};
 pub use stage::{StageWorld, repository};
 
 use std::collections::BTreeMap;

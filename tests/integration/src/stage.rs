@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::release::Release;
@@ -18,17 +18,19 @@ use tokio::sync::OnceCell;
 
 use crate::{MANIFEST, RELEASE_REPOSITORY, SPEED, Shared, fixture};
 
+/// The account that the template is deployed in.
+pub(crate) const DEPLOYED: &str = "100000000000";
 /// What these worlds release.
 const VERSION: &str = "v0.1.0";
 
 static CLOUD: OnceCell<Cloud> = OnceCell::const_new();
 static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
 
-/// The cloud of this process.
-struct Cloud {
+/// A cloud that the template is deployed into once.
+pub(crate) struct Cloud {
     cloud: LocalCloud,
     /// What the template deploys.
-    stack: Stack,
+    pub(crate) stack: Stack,
     /// The deployed table, as CreateTable wants it.
     table: Value,
 }
@@ -58,11 +60,17 @@ impl StageWorld {
 
     /// With these repositories.
     pub async fn with(repositories: Vec<Repository>) -> StageWorld {
+        let cloud = CLOUD.get_or_init(|| Cloud::start(false)).await;
+        Self::within(cloud, repositories).await
+    }
+
+    /// In an account of this cloud.
+    pub(crate) async fn within(cloud: &Cloud, repositories: Vec<Repository>) -> StageWorld {
         let Cloud {
             cloud,
             stack,
             table,
-        } = CLOUD.get_or_init(Cloud::start).await;
+        } = cloud;
         let settings = Settings {
             speed: SPEED,
             ..Settings::default()
@@ -76,8 +84,22 @@ impl StageWorld {
         let account = cloud.account(&id).expect("an account");
         let created = account.call(Service::DynamoDb, "CreateTable", table.clone());
         created.await.expect("a table");
-        let aws = configuration(cloud.endpoint(), &id);
-        let stage = stage(&aws, &id, stack, &github, token).await;
+        let owner = Credentials::new(&id, "local", None, None, "the test");
+        let aws = configuration(cloud.endpoint(), owner);
+        let bucket = bucket_of(&id);
+        let created = s3(&aws).create_bucket().bucket(&bucket).send().await;
+        created.expect("a bucket");
+        let config = Config {
+            table: stack.table.clone(),
+            bucket,
+            github_api_url: github.api_url(),
+            github_token_secret: "unused".into(),
+            release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a repository"),
+            manifest_path: "versions.toml".into(),
+            state_machine_arn: stack.state_machine_arn.clone(),
+            speed: Speed(SPEED),
+        };
+        let stage = stage(&aws, config, token);
         StageWorld {
             github,
             stage,
@@ -287,16 +309,18 @@ impl StageWorld {
         bytes.expect("an object of this key")
     }
 
-    /// Makes a state machine that only waits; its ARN.
+    /// Makes a state machine of the deployed one's name that only waits; its ARN.
     pub async fn waiting_machine(&self) -> String {
+        let deployed = &self.stage.config.state_machine_arn;
+        let name = deployed.rsplit(':').next().unwrap_or_default();
         let definition = json!({
             "StartAt": "Wait",
             "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}},
         });
         let body = json!({
-            "name": "waits",
+            "name": name,
             "definition": definition.to_string(),
-            "roleArn": "arn:aws:iam::000000000000:role/none",
+            "roleArn": format!("arn:aws:iam::{}:role/none", self.account.id()),
         });
         let answer = self.states("CreateStateMachine", body).await;
         answer["stateMachineArn"].as_str().expect("its ARN").into()
@@ -328,10 +352,11 @@ pub fn repository(component: &str) -> RepoName {
 }
 
 impl Cloud {
-    async fn start() -> Cloud {
+    /// Starts it; with `auth` whoever asks is held to what its policy allows.
+    pub(crate) async fn start(auth: bool) -> Cloud {
         let shared = Shared::get().await;
-        let cloud = shared.cloud(false).await;
-        let account = cloud.account("100000000000").expect("an account");
+        let cloud = shared.cloud(auth).await;
+        let account = cloud.account(DEPLOYED).expect("an account");
         let nobody = "http://127.0.0.1:9".to_owned();
         let stack = shared.deploy(&account, nobody, "unused".into()).await;
         let body = json!({"TableName": stack.table});
@@ -351,58 +376,50 @@ impl Cloud {
             table,
         }
     }
+
+    /// An account of this cloud.
+    pub(crate) fn account(&self, id: &str) -> Account {
+        self.cloud.account(id).expect("an account")
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        self.cloud.endpoint()
+    }
 }
 
-fn configuration(endpoint: &str, account: &str) -> aws_config::SdkConfig {
+/// AWS as these credentials see it.
+pub(crate) fn configuration(endpoint: &str, credentials: Credentials) -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new("us-east-1"))
         .endpoint_url(endpoint)
-        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
-            Credentials::new(account, "local", None, None, "the test"),
-        ))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build()
 }
 
+/// The bucket of a world; all accounts share one namespace of buckets.
+pub(crate) fn bucket_of(account: &str) -> String {
+    format!("artifacts-{account}")
+}
+
+fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
+    let path_style = aws_sdk_s3::config::Builder::from(aws).force_path_style(true);
+    aws_sdk_s3::Client::from_conf(path_style.build())
+}
+
 /// The clients, as the functions make them from their environment.
-async fn stage(
-    aws: &aws_config::SdkConfig,
-    account: &str,
-    stack: &Stack,
-    github: &Simulator,
-    token: String,
-) -> Stage {
-    let s3 = aws_sdk_s3::config::Builder::from(aws)
-        .force_path_style(true)
-        .build();
-    let s3 = aws_sdk_s3::Client::from_conf(s3);
-    // All accounts share one namespace of buckets.
-    let bucket = format!("artifacts-{account}");
-    let created = s3.create_bucket().bucket(&bucket).send().await;
-    created.expect("a bucket");
+pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, token: String) -> Stage {
     let states = aws_sdk_sfn::Client::new(aws);
-    let speed = Speed(SPEED);
-    let settings = commons_github::Settings::new(&github.api_url(), token.into(), speed);
+    let dynamo = aws_sdk_dynamodb::Client::new(aws);
+    let settings =
+        commons_github::Settings::new(&config.github_api_url, token.into(), config.speed)
+            .expect("the simulator's address");
     Stage {
-        config: Config {
-            table: stack.table.clone(),
-            bucket: bucket.clone(),
-            github_api_url: github.api_url(),
-            github_token_secret: "unused".into(),
-            release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a repository"),
-            manifest_path: "versions.toml".into(),
-            state_machine_arn: stack.state_machine_arn.clone(),
-            speed,
-        },
-        github: commons_github::GitHub::new(settings.expect("the simulator's address"))
-            .expect("a client"),
-        store: commons_store::Store::new(
-            aws_sdk_dynamodb::Client::new(aws),
-            states.clone(),
-            &stack.table,
-        ),
-        objects: commons_artifacts::Store::new(s3, &bucket),
+        github: commons_github::GitHub::new(settings).expect("a client"),
+        store: commons_store::Store::new(dynamo, states.clone(), &config.table),
+        objects: commons_artifacts::Store::new(s3(aws), &config.bucket),
         states,
+        config,
     }
 }

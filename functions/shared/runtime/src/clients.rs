@@ -34,19 +34,21 @@ impl Stage {
                 .map_err(|error| StageError::Internal(error.to_string()))?,
         )
         .map_err(|error| StageError::Internal(error.to_string()))?;
-        let states = aws_sdk_sfn::Client::new(&aws);
         Ok(Self {
-            store: Store::new(
-                aws_sdk_dynamodb::Client::new(&aws),
-                states.clone(),
-                &config.table,
-            ),
+            store: store(&aws, &config),
             objects: Objects::new(s3(&aws), &config.bucket),
             github,
-            states,
+            states: aws_sdk_sfn::Client::new(&aws),
             config,
         })
     }
+}
+
+/// The table of this configuration.
+pub fn store(aws: &aws_config::SdkConfig, config: &Config) -> Store {
+    let dynamo = aws_sdk_dynamodb::Client::new(aws);
+    let states = aws_sdk_sfn::Client::new(aws);
+    Store::new(dynamo, states, &config.table)
 }
 
 /// The environment's AWS configuration, over rustls with ring.

@@ -6,7 +6,7 @@ mod config;
 mod ends;
 mod error;
 
-pub use clients::{Stage, aws, secret, secret_version};
+pub use clients::{Stage, aws, secret, secret_version, store};
 pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;

@@ -116,13 +116,17 @@ impl Store {
     }
 
     /// Turns the build that was read into `after`, if it is still as it was read:
-    /// same status, attempt and generation.
+    /// same status, attempt and generation. Where `after` is what was read there is
+    /// nothing to write, and DynamoDB takes no update without a change.
     pub async fn change_build(
         &self,
         before: &Build,
         after: &Build,
         reason: &str,
     ) -> Result<(), StoreError> {
+        if before == after {
+            return Ok(());
+        }
         let update = Update::between(&to_item(before)?, &to_item(after)?, false)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))

@@ -69,13 +69,16 @@ impl Store {
     }
 
     /// Turns the release that was read into `after`, if status, generation and all that
-    /// is changed are still as they were read.
+    /// is changed are still as they were read. Where nothing changes nothing is written.
     pub async fn change_release(
         &self,
         before: &Release,
         after: &Release,
         reason: &str,
     ) -> Result<(), StoreError> {
+        if before == after {
+            return Ok(());
+        }
         let update = Update::between(&to_item(before)?, &to_item(after)?, true)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))

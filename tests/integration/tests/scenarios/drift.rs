@@ -9,13 +9,17 @@ use serde_json::Value;
 
 const README: &str = include_str!("../../../../README.md");
 
-struct Rendered {
-    definition: Value,
-    template: Value,
-    picture: String,
+/// What is deployed, as JSON.
+pub(super) struct Rendered {
+    /// The definition, with stand-in ARNs.
+    pub(super) definition: Value,
+    /// The template.
+    pub(super) template: Value,
+    /// The definition as a Mermaid diagram.
+    pub(super) picture: String,
 }
 
-async fn render() -> Rendered {
+pub(super) async fn render() -> Rendered {
     let toolchain = local_cloud::ensure_venv(&|_| {}).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let rendered = Command::new(&toolchain.python)
@@ -50,7 +54,7 @@ fn objects<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Value)>) {
     }
 }
 
-fn states(definition: &Value) -> BTreeMap<String, Value> {
+pub(super) fn states(definition: &Value) -> BTreeMap<String, Value> {
     let mut found = Vec::new();
     objects(definition, &mut found);
     found
@@ -60,7 +64,7 @@ fn states(definition: &Value) -> BTreeMap<String, Value> {
         .collect()
 }
 
-fn functions(template: &Value) -> BTreeMap<String, Value> {
+pub(super) fn functions(template: &Value) -> BTreeMap<String, Value> {
     let resources = template["Resources"].as_object().unwrap().clone();
     resources
         .into_iter()

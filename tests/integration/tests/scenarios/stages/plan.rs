@@ -343,3 +343,33 @@ async fn two_calls_of_one_execution_do_not_step_aside_for_each_other() {
     let generation = world.release().await.generation;
     assert_eq!(world.plan_as(&me).await.unwrap().generation, generation + 1);
 }
+
+#[tokio::test]
+async fn the_schedule_starts_the_night_s_version_once() {
+    let mut world = StageWorld::start().await;
+    let machine = world.waiting_machine().await;
+    world.stage.config.state_machine_arn = machine.clone();
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let due = serde_json::from_value(json!({"nightly": "2026-11-23T02:00:00Z"})).unwrap();
+        match commons_plan::call(world.stage.clone(), due).await.unwrap() {
+            commons_plan::Answer::Started { execution } => names.push(execution),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(names[0], names[1]);
+    assert!(names[0].starts_with("nightly-20261123-"), "{names:?}");
+    let list = world
+        .stage
+        .states
+        .list_executions()
+        .state_machine_arn(&machine);
+    let list = list.send().await.unwrap();
+    assert_eq!(list.executions().len(), 1);
+    let arn = list.executions()[0].execution_arn();
+    let described = world.stage.states.describe_execution().execution_arn(arn);
+    let input = described.send().await.unwrap().input().unwrap().to_owned();
+    let request: Value = serde_json::from_str(&input).unwrap();
+    let request = commons_domain::request::Request::parse(&request).unwrap();
+    assert!(request.prerelease && request.version.as_str().len() == "nightly-20261123-".len() + 12);
+}

@@ -248,6 +248,24 @@ async fn a_dead_child_leaves_its_reason_and_wakes_what_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_dead_child_that_was_recorded_before_still_wakes_what_waits_for_it() {
+    let (world, _) = on_the_way().await;
+    let dead = || child_failed(&world, "bllvm-protocol", 1);
+    let first = world.settle(dead()).await.unwrap();
+    // As if Settle had been killed after it wrote the reason.
+    let waiting = world
+        .alter("bllvm-node", |b| {
+            b.status = BuildStatus::Pending;
+            b.error = None;
+        })
+        .await;
+    assert_eq!(waiting.status, BuildStatus::Pending);
+    assert_eq!(world.settle(dead()).await.unwrap(), first);
+    let node = world.build("bllvm-node").await;
+    assert_eq!(node.status, BuildStatus::Blocked);
+}
+
+#[tokio::test]
 async fn the_sweeper_settles_what_nobody_told_and_leaves_what_runs() {
     let mut world = StageWorld::start().await;
     let machine = world.waiting_machine().await;
