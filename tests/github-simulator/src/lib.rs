@@ -30,5 +30,5 @@ pub use fixture::fixture_repositories;
 pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
 pub use settings::{Error, Fault, FaultKind, Settings};
 pub use simulator::Simulator;
-pub use view::{AssetView, ReleaseView, Request, RunView};
+pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView};
 pub use webhook::signature;

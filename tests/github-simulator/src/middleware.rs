@@ -49,7 +49,16 @@ pub(crate) async fn handle(
     let public = path.starts_with("/_html/") || path.starts_with("/_blob/");
     let (mut response, lost) = match authorize(&app, &request) {
         Err(refusal) if !public => (refusal.into_response(), false),
-        _ => carry_out(&app, request, next).await,
+        _ => match take_fault(&app, request.method().as_str(), &path) {
+            Some(FaultKind::Status(status, headers)) => (refuse(status, headers), false),
+            Some(FaultKind::StarterAsset) if !path.starts_with("/uploads/") => {
+                (Refusal::new(502, "Server Error").into_response(), false)
+            }
+            fault if public || path.starts_with("/uploads/") => {
+                carry_out(request, next, fault).await
+            }
+            fault => record(&app, &template, request, next, fault).await,
+        },
     };
     if lost {
         cutter.cut();
@@ -104,25 +113,63 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Runs the route, with the fault that is due; tells whether the answer is lost.
-async fn carry_out(app: &App, mut request: Request, next: Next) -> (Response, bool) {
+/// The answer of a fault.
+fn refuse(status: u16, headers: Option<Vec<(String, String)>>) -> Response {
+    let mut response = Refusal::new(status, "Simulated fault").into_response();
+    for (name, value) in headers.unwrap_or_default() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Carries a call of the API out, and keeps what was sent and answered.
+async fn record(
+    app: &App,
+    route: &str,
+    request: Request,
+    next: Next,
+    fault: Option<FaultKind>,
+) -> (Response, bool) {
+    let unreadable = || (Refusal::new(400, "Unreadable").into_response(), false);
+    let (parts, body) = request.into_parts();
+    let Ok(sent) = axum::body::to_bytes(body, usize::MAX).await else {
+        return unreadable();
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    let parameters = names.filter(|n| !n.is_empty()).map(str::to_owned).collect();
+    let method = parts.method.to_string();
+    let request = Request::from_parts(parts, Body::from(sent.clone()));
+    let (response, lost) = carry_out(request, next, fault).await;
+    let (parts, body) = response.into_parts();
+    let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.to_str()
+            .is_ok_and(|kind| kind.starts_with("application/json"))
+    });
+    let Ok(answered) = axum::body::to_bytes(body, usize::MAX).await else {
+        return unreadable();
+    };
+    let exchange = view::Exchange {
+        method,
+        route: route.to_owned(),
+        parameters,
+        request: serde_json::from_slice(&sent).ok(),
+        status: parts.status.as_u16(),
+        response: json
+            .then(|| serde_json::from_slice(&answered).ok())
+            .flatten(),
+    };
+    app.with(|world, _| world.exchanges.push(exchange));
+    (Response::from_parts(parts, Body::from(answered)), lost)
+}
+
+/// Runs the route, with what a fault makes of it; tells whether the answer is lost.
+async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -> (Response, bool) {
     let mut lost = false;
     let mut delay = Duration::ZERO;
-    match take_fault(app, request.method().as_str(), request.uri().path()) {
-        Some(FaultKind::Status(status, headers)) => {
-            let mut response = Refusal::new(status, "Simulated fault").into_response();
-            for (name, value) in headers.unwrap_or_default() {
-                if let (Ok(name), Ok(value)) =
-                    (HeaderName::try_from(name), HeaderValue::try_from(value))
-                {
-                    response.headers_mut().insert(name, value);
-                }
-            }
-            return (response, false);
-        }
-        Some(FaultKind::StarterAsset) if !request.uri().path().starts_with("/uploads/") => {
-            return (Refusal::new(502, "Server Error").into_response(), false);
-        }
+    match fault {
         Some(FaultKind::StarterAsset) => {
             request.extensions_mut().insert(BreakOff);
         }
@@ -130,7 +177,7 @@ async fn carry_out(app: &App, mut request: Request, next: Next) -> (Response, bo
         Some(FaultKind::Delay(seconds)) => {
             delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         }
-        None => {}
+        Some(FaultKind::Status(..)) | None => {}
     }
     let conditional =
         (request.method() == Method::GET).then(|| request.headers().get(IF_NONE_MATCH).cloned());

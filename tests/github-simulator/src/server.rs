@@ -64,8 +64,11 @@ impl App {
     /// Advances the world whenever something is due; runs until it is aborted.
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
-            let (outbox, due, now) =
-                self.with(|world, now| (std::mem::take(&mut world.outbox), world.due(), now));
+            let (outbox, due, now) = self.with(|world, now| {
+                let outbox = std::mem::take(&mut world.outbox);
+                world.deliveries.extend(outbox.iter().map(Hook::delivery));
+                (outbox, world.due(), now)
+            });
             for hook in outbox {
                 let app = Arc::clone(&self);
                 // A receiver that is slow must not hold the others up.

@@ -15,7 +15,7 @@ use crate::render::Render;
 use crate::routes;
 use crate::server::{Acceptor, App, Cutter};
 use crate::settings::{Error, Fault, Settings};
-use crate::view::{ReleaseView, Request, RunView};
+use crate::view::{Delivery, Exchange, ReleaseView, Request, RunView};
 use crate::webhook;
 
 /// A running simulator; dropping it stops it.
@@ -180,6 +180,17 @@ impl Simulator {
     /// Every call, in the order in which they were done with.
     pub fn requests(&self) -> Vec<Request> {
         self.app.with(|world, _| world.requests.clone())
+    }
+
+    /// Every call of the API that was carried out, with what was sent and answered; not
+    /// those that a fault answered.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.app.with(|world, _| world.exchanges.clone())
+    }
+
+    /// Every webhook, in the order in which it came about.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.app.with(|world, _| world.deliveries.clone())
     }
 
     /// Stops, and waits a moment for calls that are under way.

@@ -76,6 +76,32 @@ pub struct AssetView {
     pub content: Bytes,
 }
 
+/// One call and its answer, where both are JSON or nothing.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The route's template as GitHub's documentation writes it.
+    pub route: String,
+    /// The names of the query's parameters.
+    pub parameters: Vec<String>,
+    /// What was sent.
+    pub request: Option<Value>,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer; none if it was no JSON.
+    pub response: Option<Value>,
+}
+
+/// A webhook that was sent, or would have been to a receiver.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// The body.
+    pub payload: Value,
+}
+
 /// One call that was received.
 #[derive(Debug, Clone)]
 pub struct Request {

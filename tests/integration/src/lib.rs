@@ -1,6 +1,7 @@
 //! A world per test: an account of the shared local cloud with the template
 //! deployed into it, and a GitHub simulator of its own.
 
+pub mod oracle;
 mod rights;
 mod stage;
 
@@ -205,7 +206,11 @@ impl World {
     }
 
     /// Stops everything.
+    ///
+    /// # Panics
+    /// If GitHub would not have said or taken what was said and sent.
     pub async fn stop(self) {
+        oracle::check(&self.github);
         self.github.stop().await;
         self.cloud.stop();
     }

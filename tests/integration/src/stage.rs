@@ -346,6 +346,15 @@ impl StageWorld {
     }
 }
 
+impl Drop for StageWorld {
+    /// Every test's calls are held against GitHub's description.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            crate::oracle::check(&self.github);
+        }
+    }
+}
+
 /// A repository of the first organisation.
 pub fn repository(component: &str) -> RepoName {
     RepoName::new(&format!("BTCDecoded/{component}")).expect("a repository")

@@ -24,7 +24,7 @@ use self::run::{Origin, Run};
 use crate::input::{ForeignRelease, Repository, Script, Trigger};
 use crate::render::Render;
 use crate::settings::{Fault, Settings};
-use crate::view::Request;
+use crate::view::{Delivery, Exchange, Request};
 
 /// How long a download's address is good for.
 const BLOB_LIFETIME: SignedDuration = SignedDuration::from_secs(60);
@@ -36,6 +36,15 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 pub(crate) struct Hook {
     pub(crate) event: String,
     pub(crate) payload: Value,
+}
+
+impl Hook {
+    pub(crate) fn delivery(&self) -> Delivery {
+        Delivery {
+            event: self.event.clone(),
+            payload: self.payload.clone(),
+        }
+    }
 }
 
 /// A file that waits at an address of its own.
@@ -56,6 +65,8 @@ pub(crate) struct World {
     pub(crate) speed: f64,
     pub(crate) webhook: Option<(String, String)>,
     pub(crate) outbox: Vec<Hook>,
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) deliveries: Vec<Delivery>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) requests: Vec<Request>,
@@ -74,6 +85,8 @@ impl World {
             speed: settings.speed,
             webhook: settings.webhook,
             outbox: Vec::new(),
+            exchanges: Vec::new(),
+            deliveries: Vec::new(),
             faults: Vec::new(),
             calls: BTreeMap::new(),
             requests: Vec::new(),

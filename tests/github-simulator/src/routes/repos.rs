@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 use super::page::parameter;
 use super::{Answer, Shared, Under, answer, name};
 use crate::model::refusal::Refusal;
-use crate::render;
 
 /// Answers whose token it is.
 pub(super) async fn user(State(app): Shared) -> Answer {
-    answer(200, render::user(&app.with(|world, _| world.login.clone())))
+    answer(200, app.with(|world, _| world.render.profile(&world.login)))
 }
 
 pub(super) async fn repository(
@@ -170,11 +169,19 @@ pub(super) async fn compare(
             std::cmp::Ordering::Equal => "identical",
             std::cmp::Ordering::Greater => "behind",
         };
+        let range = format!("compare/{basehead}");
+        let url = format!("{}/repos/{}/{range}", render.api, repo.name);
+        let html = format!("{}/{}/{range}", render.html(), repo.name);
         let between = repo.commits.iter().take(to + 1).skip(from + 1);
         let commits: Vec<Value> = between.map(|commit| render.commit(repo, commit)).collect();
         answer(
             200,
             json!({
+                "url": url,
+                "html_url": html,
+                "permalink_url": html,
+                "diff_url": format!("{html}.diff"),
+                "patch_url": format!("{html}.patch"),
                 "status": status,
                 "ahead_by": to.saturating_sub(from),
                 "behind_by": from.saturating_sub(to),

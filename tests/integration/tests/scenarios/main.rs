@@ -8,6 +8,7 @@ mod drift;
 mod ends;
 mod failure;
 mod green;
+mod oracles;
 mod rights;
 mod roles;
 mod stages;

@@ -1,0 +1,105 @@
+//! The oracle catches what GitHub would not say or take. That it finds nothing else to
+//! say of any test is checked when each test's world stops.
+
+use github_simulator::{Delivery, Exchange};
+use integration::oracle::Oracle;
+use integration::{RELEASE_REPOSITORY, StageWorld, World};
+use serde_json::{Value, json};
+
+/// A call of Plan's, as it was carried out.
+async fn genuine(route: &str) -> Exchange {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    let mut exchanges = world.github.exchanges();
+    exchanges.retain(|e| e.route == route && e.status == 200);
+    exchanges.remove(0)
+}
+
+fn one_fault(faults: &[String], words: &str) {
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains(words), "{faults:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_is_caught() {
+    let oracle = Oracle::get();
+    let right = genuine("/repos/{owner}/{repo}").await;
+    assert_eq!(oracle.exchange(&right), Vec::<String>::new());
+    let with = |change: fn(&mut Value)| {
+        let mut wrong = right.clone();
+        change(wrong.response.as_mut().unwrap());
+        oracle.exchange(&wrong)
+    };
+    let missing = with(|answer| {
+        answer.as_object_mut().unwrap().remove("default_branch");
+    });
+    one_fault(&missing, "default_branch");
+    one_fault(&with(|answer| answer["id"] = json!("7")), "integer");
+    one_fault(&with(|answer| answer["name"] = Value::Null), "null");
+    let mut status = right.clone();
+    status.status = 299;
+    one_fault(&oracle.exchange(&status), "is never answered 299");
+}
+
+#[tokio::test]
+async fn a_wrong_request_is_caught() {
+    let oracle = Oracle::get();
+    let dispatch = |request: Option<Value>| Exchange {
+        method: "POST".into(),
+        route: "/repos/{owner}/{repo}/dispatches".into(),
+        parameters: Vec::new(),
+        request,
+        status: 204,
+        response: None,
+    };
+    let right = dispatch(Some(
+        json!({"event_type": "build-chain", "client_payload": {}}),
+    ));
+    assert_eq!(oracle.exchange(&right), Vec::<String>::new());
+    let of = |request| oracle.exchange(&dispatch(request));
+    one_fault(&of(Some(json!({"client_payload": {}}))), "event_type");
+    one_fault(&of(Some(json!({"event_type": 7}))), "string");
+    one_fault(&of(None), "wants a body");
+    let mut many = Value::Object(serde_json::Map::new());
+    for n in 0..11 {
+        many[format!("key{n}")] = n.into();
+    }
+    let many = json!({"event_type": "build-chain", "client_payload": many});
+    one_fault(&of(Some(many)), "10");
+    let mut parameter = right.clone();
+    parameter.parameters.push("force".into());
+    one_fault(
+        &oracle.exchange(&parameter),
+        "the parameter force is unknown",
+    );
+    let mut elsewhere = right;
+    elsewhere.route = "/repos/{owner}/{repo}/launches".into();
+    one_fault(&oracle.exchange(&elsewhere), "GitHub has no such call");
+}
+
+#[tokio::test]
+async fn every_webhook_that_starts_or_wakes_is_one_that_github_sends() {
+    let world = World::start().await;
+    world.github.create_tag(RELEASE_REPOSITORY, "v0.1.0");
+    let execution = world.first_execution().await;
+    world.ended(&execution).await;
+    let deliveries = world.github.deliveries();
+    let oracle = Oracle::get();
+    for event in ["create", "release", "workflow_run"] {
+        let sent: Vec<&Delivery> = deliveries.iter().filter(|d| d.event == event).collect();
+        assert!(!sent.is_empty(), "no {event} was sent");
+        let mut wrong = sent[0].clone();
+        wrong.payload.as_object_mut().unwrap().remove("repository");
+        let faults = oracle.delivery(&wrong);
+        assert!(
+            faults.iter().any(|fault| fault.contains("repository")),
+            "{faults:?}"
+        );
+    }
+    let unknown = Delivery {
+        event: "launch".into(),
+        payload: json!({}),
+    };
+    one_fault(&oracle.delivery(&unknown), "GitHub sends no");
+    world.stop().await;
+}
