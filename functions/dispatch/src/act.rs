@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
-use commons_runtime::{Stage, StageError, end_build};
-use commons_store::{Claim, Claimed};
+use commons_runtime::{Stage, StageError, claim_of, end_build};
+use commons_store::Claimed;
 use jiff::Timestamp;
 
 use crate::Next;
@@ -60,11 +60,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
             Ok(Next::AwaitRun)
         }
         Ok(Some(run)) => {
-            let claim = Claim {
-                release: build.release.clone(),
-                component: build.component.clone(),
-                nonce: nonce.to_owned(),
-            };
+            let claim = claim_of(&build.release, &build.component, nonce);
             if let Claimed::By(other) = stage.store.claim(&build.repository, run, &claim).await? {
                 let why = format!(
                     "GitHub returned run {run}, which belongs to {} of {}",

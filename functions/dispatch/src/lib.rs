@@ -17,7 +17,7 @@ use commons_domain::lock::{self, Lock, LockDecision};
 use commons_domain::manifest::Trigger;
 use commons_domain::names::ReleaseKey;
 use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT};
-use commons_runtime::{Stage, StageError, end_build};
+use commons_runtime::{Stage, StageError, cancel_orphan, end_build};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +162,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     }
     let now = Timestamp::now();
     let nonce = build.next_nonce();
-    let held = stage.store.lock(&build.repository).await?;
+    let mut held = stage.store.lock(&build.repository).await?;
     let holder = match &held {
         Some(lock) => stage.store.build(&lock.release, &lock.component).await?,
         None => None,
@@ -176,7 +176,18 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         now,
     );
     if decision == LockDecision::Busy {
-        return Ok(Next::Busy);
+        // The run of a release that ended may have come meanwhile: then nobody waits.
+        let Some(lock) = held.as_ref().filter(|lock| lock.orphaned) else {
+            return Ok(Next::Busy);
+        };
+        match cancel_orphan(stage, &build.repository, lock, holder.as_ref()).await {
+            Ok(true) => held = None,
+            Ok(false) => return Ok(Next::Busy),
+            Err(error) => {
+                tracing::warn!(%error, "whether an orphan's run has come cannot be seen");
+                return Ok(Next::Busy);
+            }
+        }
     }
     let lock = Lock {
         release: build.release.clone(),

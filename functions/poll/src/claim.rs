@@ -4,7 +4,7 @@ use commons_domain::build::{Build, MatchedBy};
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::run::after_failure;
 use commons_domain::times::{RUN_APPEAR_TIMEOUT, backoff};
-use commons_runtime::Stage;
+use commons_runtime::{Stage, cancel_late, candidate, claim_of};
 use commons_store::{Claim, Claimed};
 use jiff::Timestamp;
 
@@ -21,7 +21,9 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
         .map(candidate)
         .collect();
     for late in matching::late(build, &runs) {
-        cancel_late(stage, build, late).await?;
+        let nonce = matching::title_nonce(&late.display_title).unwrap_or_default();
+        let claim = claim_of(&build.release, &build.component, nonce);
+        cancel_late(stage, &build.repository, late.id, &claim).await?;
     }
     let login = stage.github.login().await?;
     let mut unclaimed = Vec::new();
@@ -69,25 +71,9 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
     }
 }
 
-fn candidate(run: commons_github::Run) -> Candidate {
-    Candidate {
-        id: run.id,
-        path: run.path,
-        event: run.event,
-        head_sha: run.head_sha,
-        created_at: run.created_at,
-        actor: run.actor,
-        display_title: run.display_title,
-        run_attempt: run.run_attempt,
-    }
-}
-
 fn ours(build: &Build) -> Claim {
-    Claim {
-        release: build.release.clone(),
-        component: build.component.clone(),
-        nonce: build.nonce.clone().unwrap_or_default(),
-    }
+    let nonce = build.nonce.as_deref().unwrap_or_default();
+    claim_of(&build.release, &build.component, nonce)
 }
 
 async fn claim_run(
@@ -160,25 +146,4 @@ async fn orphan_lock(stage: &Stage, build: &Build) -> Result<(), Look> {
             .map_err(StoreOr)?;
     }
     Ok(())
-}
-
-async fn cancel_late(stage: &Stage, build: &Build, late: &Candidate) -> Result<(), Look> {
-    let claim = Claim {
-        nonce: "late".into(),
-        ..ours(build)
-    };
-    if let Claimed::By(_) = stage
-        .store
-        .claim(&build.repository, late.id, &claim)
-        .await
-        .map_err(StoreOr)?
-    {
-        return Ok(());
-    }
-    tracing::warn!(run = late.id, component = %build.component, "a run came late; it is cancelled");
-    match stage.github.cancel(&build.repository, late.id).await {
-        // 409: it has ended by itself.
-        Ok(()) | Err(commons_github::Error::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

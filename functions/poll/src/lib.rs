@@ -13,7 +13,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::run::{NextWait, Progress, Seen, after_failure, next_wait, overdue, progress};
 use commons_domain::times::{BUSY_WAIT, backoff};
-use commons_runtime::{Stage, StageError, block_dependents, end_build};
+use commons_runtime::{LateError, Stage, StageError, block_dependents, end_build};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,15 @@ impl From<commons_github::Error> for Look {
             Self::CannotSee(error)
         } else {
             Self::Stage(StageError::Refused(error.to_string()))
+        }
+    }
+}
+
+impl From<LateError> for Look {
+    fn from(error: LateError) -> Self {
+        match error {
+            LateError::GitHub(error) => error.into(),
+            LateError::Store(error) => Self::Stage(error.into()),
         }
     }
 }

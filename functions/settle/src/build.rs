@@ -1,11 +1,20 @@
-//! A child that ended without an end state for its build: the reason is written to
-//! the build, which keeps its status, and what waits for it is woken.
+//! One build of a release that ends, or whose child ended without an end state for it.
 
-use commons_domain::build::Build;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use commons_domain::build::{Build, BuildStatus};
+use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
+use commons_github::Error;
 use commons_runtime::{Stage, StageError, block_dependents};
+use commons_store::StoreError;
+use jiff::Timestamp;
 
-/// Records the error of a dead child.
+/// How often a build is read again because another writer was faster.
+const WRITERS: usize = 10;
+
+/// Records the error of a dead child; the build keeps its status, and what waits for it
+/// is woken. Repeating it wakes again, and keeps the first reason.
 pub async fn record(
     stage: &Stage,
     release: &ReleaseKey,
@@ -21,7 +30,7 @@ pub async fn record(
         return Ok(());
     }
     let dead = Build {
-        error: Some(why.to_owned()),
+        error: build.error.clone().or_else(|| Some(why.to_owned())),
         wait_token: None,
         ..build.clone()
     };
@@ -32,4 +41,151 @@ pub async fn record(
     } else {
         block_dependents(&stage.store, &dead).await
     }
+}
+
+/// Gives an unfinished build its end; its run is cancelled. Green stays green, and
+/// where the run cannot be cancelled what is on its way stays on its way.
+///
+/// The generation is the first thing written, so that whatever still works on the
+/// build loses; the end is the last, so that a run of Settle that follows one which
+/// died in between finds the build unfinished and does the rest.
+pub async fn end(
+    stage: &Stage,
+    build: Build,
+    generation: u64,
+    out_of_sight: &AtomicBool,
+) -> Result<(), StageError> {
+    let taken = take(stage, build, generation).await?;
+    let unfinished = !taken.status.is_failed() && !taken.status.is_green();
+    let stopped = !unfinished || stop_run(stage, &taken, out_of_sight).await?;
+    if unfinished {
+        settle_lock(stage, &taken).await?;
+    }
+    if let Some(token) = &taken.wait_token {
+        stage.store.complete_token(token).await?;
+    }
+    let ended = match (unfinished, stopped) {
+        (true, true) => {
+            let why = taken.error.clone();
+            let why = why.unwrap_or_else(|| "the release ended before this build".into());
+            taken.ended(BuildStatus::Cancelled, why, Timestamp::now())
+        }
+        // Finished, or on its way at a GitHub that cannot be seen: it may well go on.
+        _ => Build {
+            wait_token: None,
+            ..taken.clone()
+        },
+    };
+    let why = if stopped {
+        "the release ended before this build"
+    } else {
+        "the release ended; the run could not be cancelled"
+    };
+    stage.store.change_build(&taken, &ended, why).await?;
+    Ok(())
+}
+
+/// Takes a build from the children that still run, and reads it as they left it: a
+/// token that was parked in the last moment is there. One of them may write at the same
+/// time: then it is read again. Each writes a few times at most.
+async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build, StageError> {
+    let store = &stage.store;
+    for _ in 0..WRITERS {
+        let taken = Build {
+            generation,
+            ..build.clone()
+        };
+        let written = store
+            .change_build(&build, &taken, "the release ended")
+            .await;
+        match written {
+            Ok(()) => {
+                let (release, component) = (&build.release, &build.component);
+                return Ok(store.own_build(release, component, generation).await?);
+            }
+            Err(StoreError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let component = &build.component;
+        let read = store.build(&build.release, component).await?;
+        build = read.ok_or_else(|| StageError::Internal(format!("build {component} is gone")))?;
+    }
+    Err(StageError::Unavailable(format!(
+        "build {} changes all the time",
+        build.component
+    )))
+}
+
+/// Cancels the run of a build that is on its way: the one that it claimed, else the
+/// one that shows its nonce. False where it may run on. Once GitHub is out of sight it
+/// is not asked for every build.
+async fn stop_run(
+    stage: &Stage,
+    build: &Build,
+    out_of_sight: &AtomicBool,
+) -> Result<bool, StageError> {
+    if !build.status.is_on_its_way() {
+        return Ok(true);
+    }
+    if out_of_sight.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
+    // The owner is read again before each write to GitHub.
+    stage
+        .store
+        .own_release(&build.release, build.generation)
+        .await?;
+    let cancelled = async {
+        match run_of(stage, build).await? {
+            Some(run) => stage.github.cancel(&build.repository, run).await,
+            None => Ok(()),
+        }
+    };
+    match cancelled.await {
+        // Conflict: it has ended by itself. NotFound: it is gone.
+        Ok(()) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(true),
+        Err(error) => {
+            tracing::warn!(%error, component = build.component, "the run of an ended release was not cancelled");
+            out_of_sight.fetch_or(error.is_cannot_see(), Ordering::Relaxed);
+            Ok(false)
+        }
+    }
+}
+
+async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, Error> {
+    if build.workflow_run_id.is_some() {
+        return Ok(build.workflow_run_id);
+    }
+    let (Some(nonce), Some(baseline)) = (&build.nonce, build.baseline) else {
+        return Ok(None);
+    };
+    let runs = stage.github.runs_since(&build.repository, baseline).await?;
+    let shows = |title: &str| title_nonce(title) == Some(nonce.as_str());
+    Ok(runs
+        .iter()
+        .find(|run| run.status != "completed" && shows(&run.display_title))
+        .map(|run| run.id))
+}
+
+/// The run of a dispatch that nobody claimed may still come: its lock is orphaned. A
+/// lock that the build took and never acted with is freed.
+async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
+    let Some(lock) = stage.store.lock(&build.repository).await? else {
+        return Ok(());
+    };
+    if lock.release != build.release || lock.component != build.component {
+        return Ok(());
+    }
+    if build.nonce.as_ref() == Some(&lock.nonce) {
+        stage
+            .store
+            .orphan_lock(&build.repository, &lock.nonce)
+            .await?;
+    } else {
+        stage
+            .store
+            .release_lock(&build.repository, &lock.nonce)
+            .await?;
+    }
+    Ok(())
 }

@@ -154,7 +154,11 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             let key = input.as_ref().and_then(|input| release_key(&stage, input));
             let aborted = detail.status == "ABORTED";
             let why = match detail.cause.filter(|cause| !cause.is_empty()) {
-                Some(cause) => cause,
+                // A failing function's cause is JSON.
+                Some(cause) => {
+                    let error = detail.status.clone();
+                    Failure { error, cause }.sentence()
+                }
                 // The event does not say: the execution may.
                 None => execution::describe(&stage, &detail.execution_arn)
                     .await?

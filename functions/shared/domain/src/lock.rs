@@ -47,7 +47,7 @@ pub fn decide(
     let Some(lock) = lock else {
         return LockDecision::Take;
     };
-    if lock.release == *release && lock.component == component {
+    if lock.release == *release && lock.component == component && !lock.orphaned {
         // A leftover of its own: without an intent nothing was sent.
         return LockDecision::Take;
     }
@@ -123,6 +123,17 @@ mod tests {
         let of = |lock, release: &str| decide(lock, None, &key(release), "a", WAIT, DEADLINE);
         assert_eq!(of(None, "o/r/v2.0.0"), LockDecision::Take);
         assert_eq!(of(Some(&lock(false)), "o/r/v1.0.0"), LockDecision::Take);
+    }
+
+    #[test]
+    fn ones_own_orphan_is_waited_for_as_any_other() {
+        let of = |seconds| {
+            let now = DEADLINE + Duration::from_secs(seconds);
+            let key = key("o/r/v1.0.0");
+            decide(Some(&lock(true)), None, &key, "a", WAIT, now)
+        };
+        assert_eq!(of(600), LockDecision::Busy);
+        assert_eq!(of(601), LockDecision::Take);
     }
 
     #[test]

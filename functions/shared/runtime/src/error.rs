@@ -4,6 +4,8 @@
 use commons_store::StoreError;
 use lambda_runtime::Diagnostic;
 
+use crate::LateError;
+
 /// Why a stage did not do its work; `Display` is one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -74,6 +76,18 @@ impl From<StoreError> for StageError {
             // Read again: the next try sees what changed.
             StoreError::Stale { .. } | StoreError::Unavailable { .. } => Self::Unavailable(text),
             StoreError::Missing { .. } | StoreError::Malformed { .. } => Self::Internal(text),
+        }
+    }
+}
+
+impl From<LateError> for StageError {
+    fn from(error: LateError) -> Self {
+        match error {
+            LateError::Store(error) => error.into(),
+            LateError::GitHub(error) if error.is_cannot_see() => {
+                Self::Unavailable(error.to_string())
+            }
+            LateError::GitHub(error) => Self::Refused(error.to_string()),
         }
     }
 }

@@ -5,11 +5,13 @@ mod clients;
 mod config;
 mod ends;
 mod error;
+mod late;
 
 pub use clients::{Stage, aws, secret, secret_version, store};
 pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;
+pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of};
 
 use std::future::Future;
 
