@@ -43,7 +43,7 @@ pub async fn take(
         status: ReleaseStatus::Planning,
         generation,
         lease: Some(execution.to_owned()),
-        prerelease: request.prerelease,
+        prerelease: request.is_prerelease(stored.as_ref().is_some_and(|r| r.prerelease)),
         stop_at_draft: request.stop_at_draft,
         manifest_ref: None,
         manifest_commit: None,
@@ -67,19 +67,11 @@ pub async fn take(
     };
     match written {
         Ok(()) => Ok(release),
-        Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => {
-            let owner = stage.store.release(key).await?.and_then(|r| r.lease);
-            Err(if owner.as_deref() == Some(execution) {
-                // Another call of Plan for this execution, which must not step aside
-                // for itself.
-                StageError::Unavailable(format!("{key} was taken by another call in this moment"))
-            } else {
-                // Another execution was faster: it is the owner.
-                StageError::LeaseHeld(format!(
-                    "{key} was taken by another execution in this moment"
-                ))
-            })
-        }
+        // Another owner, another call for this one, or the end of the one before was
+        // faster: the next try decides over what is there then.
+        Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => Err(
+            StageError::Unavailable(format!("{key} was changed in this moment")),
+        ),
         Err(error) => Err(error.into()),
     }
 }

@@ -9,6 +9,7 @@
 mod lease;
 mod nightly;
 mod pins;
+mod preflight;
 mod published;
 mod workflow;
 
@@ -20,11 +21,14 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
+use commons_store::StoreError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A release may not have more builds than a Distributed Map has children.
-const MOST_BUILDS: usize = 10_000;
+use crate::preflight::Found;
+
+/// How often a build is read again because another writer was faster.
+const WRITERS: usize = 10;
 
 /// What calls Plan.
 #[derive(Debug, Clone, Deserialize)]
@@ -100,38 +104,50 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     let request =
         Request::parse(&input.input).map_err(|error| StageError::Refused(error.to_string()))?;
     let key = ReleaseKey::of(&stage.config.release_repository, &request.version);
-    let release = lease::take(&stage, &key, &request, &input.execution).await?;
+    match plan(&stage, &request, &key, &input.execution).await {
+        Err(StageError::LeaseLost(why)) => {
+            // To another call for this execution: which of the two the state machine
+            // listens to is not known, so that this one must not end the release.
+            let owner = stage.store.release(&key).await?.and_then(|r| r.lease);
+            Err(if owner.as_ref() == Some(&input.execution) {
+                StageError::Unavailable(why)
+            } else {
+                StageError::LeaseLost(why)
+            })
+        }
+        planned => planned,
+    }
+}
+
+async fn plan(
+    stage: &Stage,
+    request: &Request,
+    key: &ReleaseKey,
+    execution: &str,
+) -> Result<Output, StageError> {
     let stored: BTreeMap<String, Build> = stage
         .store
-        .builds(&key)
+        .builds(key)
         .await?
         .into_iter()
         .map(|build| (build.component.clone(), build))
         .collect();
+    // What can be refused without the lease is: the release stays as it is.
+    preflight::asked_by_name(request, &stored)?;
+    let mut release = lease::take(stage, key, request, execution).await?;
 
-    let read = pins::manifest(&stage, &request).await?;
+    let Found {
+        read,
+        mut planned,
+        at_github,
+        immutable,
+        target,
+        anew,
+    } = preflight::look(stage, request, &release, &stored).await?;
     let plan = read.manifest.plan();
-    let mut faults = Vec::new();
-    if plan.order.len() > MOST_BUILDS {
-        return Err(StageError::Refused(format!(
-            "the manifest has {} components; at most {MOST_BUILDS} fit a release",
-            plan.order.len()
-        )));
-    }
-    let anew = anew(&request, &read.manifest, &stored, &mut faults);
-    let mut planned = pins::pin(&stage, &read.manifest, &mut faults).await?;
-    let target = target(&stage, &read, &planned, &mut faults);
-    let found = published::find(&stage, &release, &mut faults).await?;
-    let immutable = stage
-        .github
-        .immutable_releases(&stage.config.release_repository)
-        .await
-        .map_err(|error| github_error(&error))?;
-    if !faults.is_empty() {
-        return Err(StageError::Refused(faults.join("; ")));
-    }
-    if let Some(found) = &found {
-        published::hide(&stage, &release, found).await?;
+    if let Some(found) = &at_github {
+        release = as_a_prerelease(stage, request, release, found).await?;
+        published::hide(stage, &release, found, !anew.is_empty()).await?;
     }
     pins::wait_for_dispatches_in_flight(stored.values()).await;
 
@@ -140,8 +156,9 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         let planned = planned
             .remove(name)
             .ok_or_else(|| StageError::Internal(format!("component '{name}' was not pinned")))?;
-        let before = stored.get(name).map(|build| (build, anew.contains(name)));
-        let build = write_build(&stage, &release, planned, before, &builds).await?;
+        let before = stored.get(name).cloned();
+        let again = anew.contains(name);
+        let build = write_build(stage, &release, planned, before, again, &builds).await?;
         builds.insert(name, build);
     }
 
@@ -150,7 +167,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .iter()
         .filter(|name| builds[name.as_str()].status != BuildStatus::Collected)
         .map(|name| Item {
-            release: &key,
+            release: key,
             sk: format!("build#{name}"),
             component: name,
             generation: release.generation,
@@ -182,73 +199,40 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .await?;
     tracing::info!(release = %key, generation = release.generation, to_build, "planned");
     Ok(Output {
-        release: key,
+        release: key.clone(),
         generation: release.generation,
         items_key,
         to_build,
     })
 }
 
-/// The components that are built again though they are green: those that were asked
-/// for by name, and what depends on them.
-fn anew(
-    request: &Request,
-    manifest: &Manifest,
-    stored: &BTreeMap<String, Build>,
-    faults: &mut Vec<String>,
-) -> BTreeSet<String> {
-    for name in &request.only {
-        if !manifest.components().contains_key(name) {
-            faults.push(format!("only: '{name}' is no component of the manifest"));
-        }
-    }
-    if !request.only.is_empty() && stored.is_empty() {
-        let version = &request.version;
-        faults.push(format!(
-            "only: builds components of a release again, and {version} has no builds yet: leave it out"
-        ));
-    }
-    let anew = manifest.with_dependents(&request.only);
-    for build in anew.iter().filter_map(|name| stored.get(name)) {
-        if build.status.is_on_its_way() {
-            faults.push(format!(
-                "only: {} is {}: let it end first",
-                build.component,
-                build.status.as_str()
-            ));
-        }
-    }
-    anew
-}
-
-/// The commit of the release's tag: the release repository's pin, or the manifest's
-/// commit where that repository is no component. A tag that is there is at it.
-fn target(
+/// A release that a person published as a prerelease stays one.
+async fn as_a_prerelease(
     stage: &Stage,
-    read: &pins::Read,
-    planned: &BTreeMap<String, Planned>,
-    faults: &mut Vec<String>,
-) -> String {
-    let repository = &stage.config.release_repository;
-    let own = planned.values().find(|p| p.repository == *repository);
-    let target = own.map_or(&read.commit, |planned| &planned.pin);
-    if let Some(tag) = &read.tag_commit
-        && tag != target
-    {
-        faults.push(format!(
-            "the tag of the release is at commit {tag} of {repository}, but {target} is what would be built: move the tag, or release another version"
-        ));
-    }
-    target.clone()
+    request: &Request,
+    release: Release,
+    found: &commons_github::Release,
+) -> Result<Release, StageError> {
+    let known = Release {
+        prerelease: request.is_prerelease(release.prerelease || found.prerelease),
+        ..release.clone()
+    };
+    let why = "it is a prerelease at GitHub";
+    stage.store.change_release(&release, &known, why).await?;
+    Ok(known)
 }
 
 /// Writes one build: fresh, or what this generation makes of the stored one. Its
 /// `waiting_on` comes from what was written for its dependencies.
+///
+/// Whoever lost the release may still write a build in this moment: then it is read
+/// again, and its owner is who the release says.
 async fn write_build(
     stage: &Stage,
     release: &Release,
     planned: Planned,
-    stored: Option<(&Build, bool)>,
+    mut stored: Option<Build>,
+    anew: bool,
     written: &BTreeMap<&str, Build>,
 ) -> Result<Build, StageError> {
     let waiting_on: BTreeSet<String> = planned
@@ -262,26 +246,40 @@ async fn write_build(
         })
         .cloned()
         .collect();
-    let now = Timestamp::now();
-    let Some((stored, anew)) = stored else {
-        let build = Build::new(
-            release.key.clone(),
-            planned,
-            release.generation,
-            waiting_on,
-            now,
-        );
-        stage.store.create_build(&build, "planned").await?;
-        return Ok(build);
-    };
-    let adopted = stored.adopted(planned, release.generation, waiting_on, anew, now);
-    let reason = if stored.status == adopted.status {
-        "adopted"
-    } else {
-        "planned again"
-    };
-    stage.store.change_build(stored, &adopted, reason).await?;
-    Ok(adopted)
+    let (key, generation) = (&release.key, release.generation);
+    for _ in 0..WRITERS {
+        let (planned, waiting_on) = (planned.clone(), waiting_on.clone());
+        let now = Timestamp::now();
+        let (build, outcome) = match &stored {
+            None => {
+                let build = Build::new(key.clone(), planned, generation, waiting_on, now);
+                let outcome = stage.store.create_build(&build, "planned").await;
+                (build, outcome)
+            }
+            Some(stored) => {
+                let build = stored.adopted(planned, generation, waiting_on, anew, now);
+                let reason = if stored.status == build.status {
+                    "adopted"
+                } else {
+                    "planned again"
+                };
+                let outcome = stage.store.change_build(stored, &build, reason).await;
+                (build, outcome)
+            }
+        };
+        match outcome {
+            Ok(()) => return Ok(build),
+            Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => {
+                stage.store.own_release(key, generation).await?;
+                stored = stage.store.build(key, &build.component).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StageError::Unavailable(format!(
+        "build {} changes all the time",
+        planned.spec.name
+    )))
 }
 
 /// GitHub's answer as a stage's error: not seen, or refused.

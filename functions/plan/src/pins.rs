@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use commons_domain::build::{Build, BuildStatus, Planned};
+use commons_domain::build::{Build, Planned};
 use commons_domain::dispatch::WORKFLOW_INPUTS;
 use commons_domain::manifest::{Component, Manifest, Trigger};
 use commons_domain::names::RepoName;
@@ -37,11 +37,14 @@ pub async fn manifest(stage: &Stage, request: &Request) -> Result<Read, StageErr
     let repository = &stage.config.release_repository;
     let path = &stage.config.manifest_path;
     let tag = request.version.as_str();
+    // A nightly is what it is named after.
+    let asked = request.manifest_ref.as_deref();
+    let asked = asked.or(request.version.nightly_commit());
     let tag_commit = stage.github.tag(repository, tag).await;
     let tag_commit = tag_commit.map_err(|error| github_error(&error))?;
     let mut places: Vec<(String, String)> = Vec::new();
-    match (&request.manifest_ref, &tag_commit) {
-        (Some(asked), _) => places.push((asked.clone(), commit(stage, asked).await?)),
+    match (asked, &tag_commit) {
+        (Some(asked), _) => places.push((asked.to_owned(), commit(stage, asked).await?)),
         (None, tag_commit) => {
             places.extend(tag_commit.clone().map(|commit| (tag.to_owned(), commit)));
             let found = stage.github.repository(repository).await;
@@ -110,7 +113,7 @@ pub async fn pin(
 /// had written down is over: then its run is there to be found, or never will be.
 pub async fn wait_for_dispatches_in_flight(stored: impl Iterator<Item = &Build>) {
     let last = stored
-        .filter(|b| b.status == BuildStatus::Dispatching)
+        .filter(|b| b.workflow_run_id.is_none())
         .filter_map(|b| b.post_deadline)
         .max();
     let Some(left) =
@@ -165,7 +168,12 @@ async fn pin_one(stage: &Stage, component: &Component) -> Checked<Planned> {
             )));
             return Ok(Err(faults));
         }
-        Err(error) => return Err(github_error(&error)),
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        // An empty repository, for one.
+        Err(error) => {
+            faults.push(about(error.to_string()));
+            return Ok(Err(faults));
+        }
     };
     if component.trigger == Trigger::WorkflowDispatch
         && !component.git_commit.is_empty()
@@ -233,7 +241,8 @@ async fn workflow(stage: &Stage, planned: &Planned) -> Result<Result<String, Str
                 planned.git_ref
             )));
         }
-        Err(error) => return Err(github_error(&error)),
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     Ok(
         hears(component, repository, path, &String::from_utf8_lossy(&file))

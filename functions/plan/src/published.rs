@@ -17,16 +17,21 @@ const LARGEST_ASSET: u64 = 2 * 1024 * 1024 * 1024;
 const OWN_ASSETS: usize = 8;
 
 /// Finds the release of the tag, drafts included; the faults that stand in its way.
+/// `first`: nothing is built yet. GitHub's limits are foreseen then, and not for a
+/// draft: who means to stay below them shows it with one.
 pub async fn find(
     stage: &Stage,
     release: &Release,
+    first: bool,
     faults: &mut Vec<String>,
 ) -> Result<Option<GitHubRelease>, StageError> {
     let repository = &stage.config.release_repository;
     let tag = release.key.version();
     let all = stage.github.releases(repository).await;
     let all = all.map_err(|error| github_error(&error))?;
-    faults.extend(limits(&all));
+    if first && !release.stop_at_draft {
+        faults.extend(limits(&all));
+    }
     let mut same_tag: Vec<GitHubRelease> = all
         .into_iter()
         .filter(|r| r.tag_name == tag.as_str())
@@ -92,7 +97,7 @@ fn limits(all: &[GitHubRelease]) -> Vec<String> {
     let mut faults = Vec::new();
     if last.assets.len() + OWN_ASSETS > MOST_ASSETS {
         faults.push(format!(
-            "the last release, {}, had {} assets, and GitHub takes {MOST_ASSETS}: upload fewer files per build",
+            "the last release, {}, had {} assets, and GitHub takes {MOST_ASSETS}: upload fewer files per build, and start with \"publish\": \"draft\" to see how many there are",
             last.tag_name,
             last.assets.len()
         ));
@@ -100,7 +105,7 @@ fn limits(all: &[GitHubRelease]) -> Vec<String> {
     let near = LARGEST_ASSET - LARGEST_ASSET / 50;
     for asset in last.assets.iter().filter(|asset| asset.size > near) {
         faults.push(format!(
-            "{} of the last release, {}, had {} bytes, and GitHub takes less than {LARGEST_ASSET}: make it smaller",
+            "{} of the last release, {}, had {} bytes, and GitHub takes less than {LARGEST_ASSET}: make it smaller, and start with \"publish\": \"draft\" to see its size",
             asset.name, last.tag_name, asset.size
         ));
     }
@@ -108,13 +113,16 @@ fn limits(all: &[GitHubRelease]) -> Vec<String> {
 }
 
 /// Turns a published release into a draft again, unless it is one of ours that is
-/// whole: Publish was killed between the un-draft and writing it down.
+/// whole, and nothing is built again: Publish was killed between the un-draft and
+/// writing it down.
 pub async fn hide(
     stage: &Stage,
     release: &Release,
     found: &GitHubRelease,
+    built_again: bool,
 ) -> Result<(), StageError> {
-    let whole = release.github_release_id == Some(found.id)
+    let whole = !built_again
+        && release.github_release_id == Some(found.id)
         && found.assets.iter().any(|asset| asset.name == LAST_ASSET);
     if found.draft || whole {
         return Ok(());

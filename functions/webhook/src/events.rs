@@ -44,7 +44,10 @@ pub async fn handle(
     let Ok(repository) = RepoName::new(text("/repository/full_name")) else {
         return Ok(Outcome::new(400, "repository.full_name is missing"));
     };
-    let ours = repository == door.config.release_repository;
+    // GitHub's names are the same in any case, and a parameter is typed by hand.
+    let ours = repository
+        .as_str()
+        .eq_ignore_ascii_case(door.config.release_repository.as_str());
     match (event, text("/action")) {
         ("create", _) if ours && text("/ref_type") == "tag" => {
             start(door, text("/ref"), false, delivery).await

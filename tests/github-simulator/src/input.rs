@@ -81,6 +81,8 @@ pub struct ForeignRelease {
     pub draft: bool,
     /// Name and content.
     pub assets: Vec<(String, Vec<u8>)>,
+    /// Whether it is marked as a prerelease.
+    pub prerelease: bool,
 }
 
 /// What starts a workflow.

@@ -239,6 +239,11 @@ impl Build {
         }
     }
 
+    /// Whether a new generation builds it from the beginning, at a pin of its own.
+    pub fn starts_afresh(&self, anew: bool) -> bool {
+        anew || self.status == BuildStatus::Pending || self.status.is_failed()
+    }
+
     /// What a new generation makes of a build that is there: on its way, green or
     /// complete it is adopted as it is; pending, ended, or asked for by name (`anew`)
     /// it starts afresh from what Plan read now. The nonces it has used stay known.
@@ -250,7 +255,7 @@ impl Build {
         anew: bool,
         now: Timestamp,
     ) -> Self {
-        if anew || self.status == BuildStatus::Pending || self.status.is_failed() {
+        if self.starts_afresh(anew) {
             let mut fresh = Self::new(self.release.clone(), planned, generation, waiting_on, now);
             fresh.created_at = self.created_at;
             fresh.seq = self.seq + 1;

@@ -112,6 +112,12 @@ impl Version {
             .and_then(|rest| semver::Version::parse(rest).ok())
             .is_none_or(|version| !version.pre.is_empty())
     }
+
+    /// The commit that a nightly is named after, shortened.
+    pub fn nightly_commit(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix("nightly-")?;
+        rest.split_once('-').map(|(_, commit)| commit)
+    }
 }
 
 fn is_date(text: &str) -> bool {
@@ -283,6 +289,13 @@ mod tests {
         ] {
             assert!(Version::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_nightly_is_named_after_its_commit() {
+        let of = |v: &str| Version::new(v).unwrap().nightly_commit().map(str::to_owned);
+        assert_eq!(of("nightly-20260102-0a1b2c3").as_deref(), Some("0a1b2c3"));
+        assert_eq!(of("v1.0.0"), None);
     }
 
     #[test]

@@ -13,14 +13,15 @@ use crate::names::Version;
 /// ```
 /// use commons_domain::request::Request;
 /// let request = Request::parse(&serde_json::json!({"version": "v0.1.0"})).unwrap();
-/// assert!(!request.prerelease && !request.stop_at_draft);
+/// assert!(request.prerelease.is_none() && !request.stop_at_draft);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The version, which is also the release's tag.
     pub version: Version,
-    /// `prerelease`: publish it as one, whatever the version says.
-    pub prerelease: bool,
+    /// `prerelease`: whether to publish it as one; where nobody says, what the version
+    /// says, or was said before.
+    pub prerelease: Option<bool>,
     /// `only`: build these again, and what depends on them; empty for what is missing.
     pub only: BTreeSet<String>,
     /// `manifest_ref`: the branch, tag or commit that the manifest is read at.
@@ -39,7 +40,7 @@ pub struct InvalidRequest(String);
 struct Raw {
     version: String,
     #[serde(default)]
-    prerelease: bool,
+    prerelease: Option<bool>,
     #[serde(default)]
     only: Vec<String>,
     #[serde(default)]
@@ -57,6 +58,12 @@ enum Publish {
 }
 
 impl Request {
+    /// Whether it is published as a prerelease. `before`: whether it is one already, in
+    /// the table or at GitHub.
+    pub fn is_prerelease(&self, before: bool) -> bool {
+        self.version.is_prerelease() || self.prerelease.unwrap_or(before)
+    }
+
     /// Reads an execution's input. An unknown key, a wrong type or a value that
     /// cannot be is an error that names the field.
     pub fn parse(input: &Value) -> Result<Self, InvalidRequest> {
@@ -91,7 +98,7 @@ impl Request {
             );
         }
         Ok(Self {
-            prerelease: raw.prerelease || version.is_prerelease(),
+            prerelease: raw.prerelease,
             version,
             only: raw.only.into_iter().collect(),
             manifest_ref: raw.manifest_ref,
@@ -150,11 +157,21 @@ mod tests {
 
     #[test]
     fn a_prerelease_is_told_by_the_version_or_asked_for() {
-        let parse = |input| Request::parse(&input).unwrap().prerelease;
-        assert!(!parse(json!({"version": "v0.1.0"})));
-        assert!(parse(json!({"version": "v0.1.0-rc.1"})));
-        assert!(parse(json!({"version": "nightly-20261123-0123abc"})));
-        assert!(parse(json!({"version": "v0.1.0", "prerelease": true})));
+        let of = |input, before| {
+            let request = Request::parse(&input).unwrap();
+            request.is_prerelease(before)
+        };
+        assert!(!of(json!({"version": "v0.1.0"}), false));
+        assert!(of(json!({"version": "v0.1.0-rc.1"}), false));
+        assert!(of(json!({"version": "nightly-20261123-0123abc"}), false));
+        let asked = |yes| json!({"version": "v0.1.0", "prerelease": yes});
+        assert!(of(asked(true), false));
+        // Said before, it stays so until somebody says otherwise.
+        assert!(of(json!({"version": "v0.1.0"}), true));
+        assert!(!of(asked(false), true));
+        // The version has the last word.
+        let no = json!({"version": "v0.1.0-rc.1", "prerelease": false});
+        assert!(of(no, false));
     }
 
     #[test]

@@ -334,6 +334,7 @@ impl World {
         let change = Change {
             tag_name: Some(given.tag),
             draft: Some(given.draft),
+            prerelease: Some(given.prerelease),
             ..Change::default()
         };
         repo.put_release(release, change, now)?;

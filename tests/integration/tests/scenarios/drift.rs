@@ -232,7 +232,8 @@ fn the_inputs_of_the_readme_are_those_that_are_read() {
     }
     let input = Value::Object(input);
     let request = commons_domain::request::Request::parse(&input).unwrap();
-    assert!(request.prerelease && request.stop_at_draft && request.manifest_ref.is_some());
+    assert!(request.prerelease == Some(true) && request.stop_at_draft);
+    assert!(request.manifest_ref.is_some());
     assert_eq!(request.only.len(), 1);
     let refused = commons_domain::request::Request::parse(&serde_json::json!({"no": 1}));
     let error = refused.unwrap_err().to_string();

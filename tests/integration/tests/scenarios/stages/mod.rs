@@ -8,5 +8,6 @@ mod plan;
 mod poll;
 mod preflight;
 mod publish;
+mod resume;
 mod settle;
 mod webhook;

@@ -3,7 +3,7 @@
 
 use commons_domain::build::BuildStatus;
 use commons_runtime::StageError;
-use github_simulator::{ForeignRelease, Repository};
+use github_simulator::{Fault, FaultKind, ForeignRelease, Repository};
 use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld, fixture};
 use serde_json::json;
 
@@ -37,6 +37,7 @@ fn foreign(draft: bool, assets: &[&str]) -> ForeignRelease {
     ForeignRelease {
         tag: "v0.1.0".into(),
         draft,
+        prerelease: false,
         assets: assets
             .iter()
             .map(|name| ((*name).into(), b"theirs".to_vec()))
@@ -58,6 +59,10 @@ async fn every_fault_is_told_at_once_with_its_fix() {
         }
     }
     let world = StageWorld::with(repositories).await;
+    let theirs = foreign(true, &["theirs.txt"]);
+    world
+        .github
+        .release_as(STRANGER, RELEASE_REPOSITORY, theirs);
     let text = refused(&world, version()).await;
     for fault in [
         "component 'bllvm-node': BTCDecoded/bllvm-node is not there, or the token may not see it: check",
@@ -65,6 +70,7 @@ async fn every_fault_is_told_at_once_with_its_fix() {
         "component 'bllvm-protocol': the token may not dispatch in BTCDecoded/bllvm-protocol: give it",
         "component 'bllvm-sdk': the workflow .github/workflows/build.yml of BTCDecoded/bllvm-sdk is disabled_manually: enable it",
         "component 'bllvm-commons': BTCDecoded/bllvm-commons has no workflow build.yml or ci.yml: copy",
+        "the release v0.1.0 holds assets that were not uploaded here, theirs.txt: delete them",
     ] {
         assert!(text.contains(fault), "'{fault}' is not in: {text}");
     }
@@ -202,6 +208,95 @@ async fn limits_that_the_last_release_came_close_to_are_told() {
         text.contains("the last release, v0.0.9, had 995 assets"),
         "{text}"
     );
+    // Who means to stay below them shows it with a draft.
+    let draft = json!({"version": "v0.1.0", "publish": "draft"});
+    world
+        .plan_with(&world.execution("draft"), draft)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_publish_is_refused_at_once() {
+    let manifest = "[versions]\nbllvm-sdk = { version = \"0.1.0\", git_tag = \"v0.1.0\" }\n";
+    let mut repositories = fixture(manifest);
+    for repository in &mut repositories {
+        repository.may_push = repository.name != RELEASE_REPOSITORY;
+    }
+    let world = StageWorld::with(repositories).await;
+    let text = refused(&world, version()).await;
+    assert_eq!(
+        text,
+        "the token may not publish in BTCDecoded/bllvm: give it write access to contents"
+    );
+}
+
+#[tokio::test]
+async fn a_setting_that_the_token_may_not_read_refuses_nobody() {
+    let world = StageWorld::start().await;
+    world.fault(
+        "GET",
+        "/repos/{owner}/{repo}/immutable-releases",
+        FaultKind::Status(403, None),
+    );
+    world.planned().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_github_refuses_to_read_hides_no_other_fault() {
+    let repositories = with("bllvm-sdk", |r| r.archived = true);
+    let world = StageWorld::with(repositories).await;
+    // As of an empty repository.
+    world.github.fault(Fault {
+        method: "GET".into(),
+        route: "/repos/{owner}/{repo}/commits/{ref}".into(),
+        repo: Some("BTCDecoded/bllvm-node".into()),
+        times: 1,
+        kind: FaultKind::Status(409, None),
+    });
+    let text = refused(&world, version()).await;
+    assert!(
+        text.contains("component 'bllvm-node': GitHub refuses"),
+        "{text}"
+    );
+    assert!(text.contains("bllvm-sdk is archived"), "{text}");
+}
+
+#[tokio::test]
+async fn a_tag_that_a_workflow_dispatch_needs_is_refused_where_it_is_missing() {
+    let manifest = "[versions]\nbllvm-sdk = { version = \"0.1.0\", git_tag = \"v9.9.9\", trigger = \"workflow_dispatch\", workflow = \"build.yml\" }\n";
+    let mut repositories = fixture(manifest);
+    repositories.iter_mut().for_each(|r| r.tags.clear());
+    let world = StageWorld::with(repositories).await;
+    let text = refused(&world, version()).await;
+    let fault = "component 'bllvm-sdk': BTCDecoded/bllvm-sdk has no v9.9.9: push it, or correct git_tag in the manifest";
+    assert!(text.contains(fault), "{text}");
+}
+
+#[tokio::test]
+async fn the_tag_is_made_at_the_manifests_commit_where_the_release_repository_is_no_component() {
+    let manifest = "[versions]\nbllvm-sdk = { version = \"0.1.0\", git_tag = \"v0.1.0\" }\n";
+    let world = StageWorld::with_manifest(manifest).await;
+    world.planned().await;
+    let release = world.release().await;
+    assert!(release.manifest_commit.is_some());
+    assert_eq!(release.target_commit, release.manifest_commit);
+    assert_ne!(
+        release.target_commit,
+        Some(world.build("bllvm-sdk").await.pin)
+    );
+}
+
+#[tokio::test]
+async fn what_was_published_as_a_prerelease_stays_one_whichever_webhook_came_first() {
+    let world = StageWorld::start().await;
+    let mut theirs = foreign(false, &[]);
+    theirs.prerelease = true;
+    world
+        .github
+        .release_as(STRANGER, RELEASE_REPOSITORY, theirs);
+    world.planned().await;
+    assert!(world.release().await.prerelease);
 }
 
 #[tokio::test]
@@ -252,6 +347,13 @@ async fn by_name_is_refused_where_it_makes_no_sense() {
     );
     let world = StageWorld::start().await;
     world.planned().await;
+    world
+        .alter("bllvm-sdk", |b| b.status = BuildStatus::InProgress)
+        .await;
+    let before = world.release().await;
     let text = refused(&world, only("nobody")).await;
-    assert!(text.contains("only: 'nobody' is no component"), "{text}");
+    assert_eq!(text, "only: 'nobody' is no component of v0.1.0");
+    let text = refused(&world, only("bllvm-sdk")).await;
+    assert_eq!(text, "only: bllvm-sdk is in_progress: let it end first");
+    assert_eq!(world.release().await, before, "the release stays as it is");
 }

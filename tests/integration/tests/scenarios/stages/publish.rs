@@ -495,6 +495,7 @@ async fn an_asset_of_somebody_else_is_never_replaced() {
     let world = complete().await;
     let theirs = ForeignRelease {
         tag: "v0.1.0".into(),
+        prerelease: false,
         draft: true,
         assets: vec![("bllvm".into(), b"theirs".to_vec())],
     };

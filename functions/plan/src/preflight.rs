@@ -1,0 +1,156 @@
+//! What could stand in the way of a release: all of it is found before anything is
+//! dispatched, and told at once, each fault with its fix.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commons_domain::build::{Build, Planned};
+use commons_domain::release::Release;
+use commons_domain::request::Request;
+use commons_runtime::{Stage, StageError};
+
+use crate::{github_error, pins, published};
+
+/// A release may not have more builds than a Distributed Map has children.
+const MOST_BUILDS: usize = 10_000;
+
+/// What is known before anything is written but the lease.
+pub struct Found {
+    /// The manifest.
+    pub read: pins::Read,
+    /// Every component, pinned.
+    pub planned: BTreeMap<String, Planned>,
+    /// The release at GitHub, if there is one.
+    pub at_github: Option<commons_github::Release>,
+    /// What is published of the release repository cannot be changed.
+    pub immutable: bool,
+    /// The commit of the release's tag.
+    pub target: String,
+    /// The components that are built again though they are green.
+    pub anew: BTreeSet<String>,
+}
+
+/// Looks at everything that could stand in the way of the release, and tells all of it
+/// at once.
+pub async fn look(
+    stage: &Stage,
+    request: &Request,
+    release: &Release,
+    stored: &BTreeMap<String, Build>,
+) -> Result<Found, StageError> {
+    let mut faults = Vec::new();
+    let repository = &stage.config.release_repository;
+    let home = stage.github.repository(repository).await;
+    match home {
+        Ok(home) if home.permissions.as_ref().is_some_and(|may| !may.push) => faults.push(format!(
+            "the token may not publish in {repository}: give it write access to contents"
+        )),
+        Ok(_) => {}
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        Err(error) => {
+            return Err(StageError::Refused(format!(
+                "the release repository {repository} is not there, or the token may not see it: {error}"
+            )));
+        }
+    }
+    let at_github = published::find(stage, release, stored.is_empty(), &mut faults).await?;
+    let immutable = match stage.github.immutable_releases(repository).await {
+        Ok(immutable) => immutable,
+        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        // Not every token may read the setting, which is only told.
+        Err(_) => false,
+    };
+    let read = match pins::manifest(stage, request).await {
+        Ok(read) => read,
+        Err(StageError::Refused(fault)) => {
+            faults.push(fault);
+            return Err(StageError::Refused(faults.join("; ")));
+        }
+        Err(error) => return Err(error),
+    };
+    let components = read.manifest.components();
+    if components.len() > MOST_BUILDS {
+        return Err(StageError::Refused(format!(
+            "the manifest has {} components; at most {MOST_BUILDS} fit a release",
+            components.len()
+        )));
+    }
+    for name in request.only.iter().filter(|n| !components.contains_key(*n)) {
+        faults.push(format!("only: '{name}' is no component of the manifest"));
+    }
+    let anew = read.manifest.with_dependents(&request.only);
+    let planned = pins::pin(stage, &read.manifest, &mut faults).await?;
+    let target = target(stage, &read, &planned, stored, &anew, &mut faults);
+    if faults.is_empty() {
+        Ok(Found {
+            read,
+            planned,
+            at_github,
+            immutable,
+            target,
+            anew,
+        })
+    } else {
+        Err(StageError::Refused(faults.join("; ")))
+    }
+}
+
+/// `only` builds components of a release again: it has them, and they are not on their
+/// way.
+pub fn asked_by_name(
+    request: &Request,
+    stored: &BTreeMap<String, Build>,
+) -> Result<(), StageError> {
+    let version = &request.version;
+    if !request.only.is_empty() && stored.is_empty() {
+        return Err(StageError::Refused(format!(
+            "only: builds components of a release again, and {version} has no builds yet: leave it out"
+        )));
+    }
+    let mut faults = Vec::new();
+    for name in &request.only {
+        match stored.get(name) {
+            None => faults.push(format!("only: '{name}' is no component of {version}")),
+            Some(build) if build.status.is_on_its_way() => faults.push(format!(
+                "only: {name} is {}: let it end first",
+                build.status.as_str()
+            )),
+            Some(_) => {}
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(StageError::Refused(faults.join("; ")))
+    }
+}
+
+/// The commit of the release's tag: the release repository's pin, or the manifest's
+/// commit where that repository is no component. A build that is kept was pinned before.
+/// A tag that is there is at it.
+fn target(
+    stage: &Stage,
+    read: &pins::Read,
+    planned: &BTreeMap<String, Planned>,
+    stored: &BTreeMap<String, Build>,
+    anew: &BTreeSet<String>,
+    faults: &mut Vec<String>,
+) -> String {
+    let repository = &stage.config.release_repository;
+    let own = planned
+        .iter()
+        .find(|(_, planned)| planned.repository == *repository);
+    let target = own.map_or(&read.commit, |(name, planned)| {
+        let kept = stored
+            .get(name)
+            .filter(|b| !b.starts_afresh(anew.contains(name)));
+        kept.map_or(&planned.pin, |build| &build.pin)
+    });
+    if let Some(tag) = &read.tag_commit
+        && tag != target
+    {
+        faults.push(format!(
+            "the tag of the release is at commit {tag} of {repository}, but {target} is what would be built: move the tag, or release another version"
+        ));
+    }
+    target.clone()
+}
