@@ -10,7 +10,7 @@ mod prepare;
 pub use account::{Account, Service, Stack, Transitions};
 pub use cloud::{LocalCloud, Options, http_client};
 pub use prepare::{
-    Missing, Progress, Toolchain, build_functions, check_prerequisites, ensure_venv,
+    Missing, Progress, Toolchain, build_functions, check_prerequisites, ensure_venv, target,
 };
 
 /// Why the local cloud did not do what was asked; one sentence.

@@ -39,11 +39,11 @@ pub(crate) async fn handle(
     let path = request.uri().path().to_string();
     let query = request.uri().query().unwrap_or_default().to_string();
     let template = template(&request);
-    app.with(|world, _| {
-        *world
-            .calls
-            .entry(format!("{method} {template}"))
-            .or_default() += 1
+    let of_rest = path.starts_with("/repos/") || path == "/user";
+    let records = app.with(|world, _| {
+        let calls = &mut world.calls;
+        *calls.entry(format!("{method} {template}")).or_default() += 1;
+        world.record && of_rest
     });
 
     let public = path.starts_with("/_html/") || path.starts_with("/_blob/");
@@ -54,10 +54,8 @@ pub(crate) async fn handle(
             Some(FaultKind::StarterAsset) if !path.starts_with("/uploads/") => {
                 (Refusal::new(502, "Server Error").into_response(), false)
             }
-            fault if public || path.starts_with("/uploads/") => {
-                carry_out(request, next, fault).await
-            }
-            fault => record(&app, &template, request, next, fault).await,
+            fault if records => record(&app, &template, request, next, fault).await,
+            fault => carry_out(request, next, fault).await,
         },
     };
     if lost {
@@ -105,9 +103,13 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
     let (scheme, token) = given
         .and_then(|value| value.split_once(' '))
         .unwrap_or_default();
+    let of_asset = request.uri().path().contains("/releases/assets/");
     let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
     match app.with(|world, _| world.token == token) {
         true if known => Ok(()),
+        // What is published in a public repository anybody may read; here that is needed
+        // for downloads only.
+        _ if given.is_none() && request.method() == Method::GET && of_asset => Ok(()),
         _ if given.is_none() => Err(Refusal::new(401, "Requires authentication")),
         _ => Err(Refusal::new(401, "Bad credentials")),
     }

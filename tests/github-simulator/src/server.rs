@@ -66,7 +66,9 @@ impl App {
         loop {
             let (outbox, due, now) = self.with(|world, now| {
                 let outbox = std::mem::take(&mut world.outbox);
-                world.deliveries.extend(outbox.iter().map(Hook::delivery));
+                if world.record {
+                    world.deliveries.extend(outbox.iter().map(Hook::delivery));
+                }
                 (outbox, world.due(), now)
             });
             for hook in outbox {

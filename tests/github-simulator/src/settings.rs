@@ -14,6 +14,8 @@ pub struct Settings {
     pub speed: f64,
     /// Where webhooks go, and the secret that signs them.
     pub webhook: Option<(String, String)>,
+    /// Whether every call of the API and every webhook is kept with what was said.
+    pub record: bool,
 }
 
 impl Default for Settings {
@@ -24,6 +26,7 @@ impl Default for Settings {
             login: "release-bot".into(),
             speed: 60.0,
             webhook: None,
+            record: false,
         }
     }
 }

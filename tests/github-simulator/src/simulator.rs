@@ -182,13 +182,13 @@ impl Simulator {
         self.app.with(|world, _| world.requests.clone())
     }
 
-    /// Every call of the API that was carried out, with what was sent and answered; not
-    /// those that a fault answered.
+    /// Every call of the API that was carried out, with what was sent and answered, if
+    /// the settings say `record`; not those that a fault answered.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.app.with(|world, _| world.exchanges.clone())
     }
 
-    /// Every webhook, in the order in which it came about.
+    /// Every webhook, in the order in which it came about, if the settings say `record`.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.app.with(|world, _| world.deliveries.clone())
     }

@@ -4,6 +4,7 @@
 pub mod oracle;
 mod rights;
 mod stage;
+pub mod tools;
 
 pub use rights::{Holder, Permission, Rights};
 pub use stage::{StageWorld, repository};
@@ -113,6 +114,7 @@ impl World {
         let cloud = shared.cloud(auth).await;
         let settings = Settings {
             speed: SPEED,
+            record: true,
             ..Settings::default()
         };
         let token = settings.token.clone();
@@ -129,6 +131,11 @@ impl World {
             account,
             cloud,
         }
+    }
+
+    /// The cloud's address.
+    pub fn endpoint(&self) -> &str {
+        self.cloud.endpoint()
     }
 
     /// Starts the release by hand; the execution's ARN.

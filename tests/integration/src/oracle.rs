@@ -6,7 +6,8 @@
 //! once, into `target/`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
@@ -48,7 +49,7 @@ const DOCUMENTED_ELSEWHERE: [(&str, &str); 3] = [
     ),
 ];
 
-static ORACLE: OnceLock<Oracle> = OnceLock::new();
+static ORACLE: OnceLock<Option<Oracle>> = OnceLock::new();
 
 /// The descriptions.
 pub struct Oracle {
@@ -65,7 +66,9 @@ pub struct Oracle {
 /// # Panics
 /// If something differs, with every difference.
 pub fn check(simulator: &Simulator) {
-    let oracle = Oracle::get();
+    let Some(oracle) = Oracle::get() else {
+        return;
+    };
     let mut faults = BTreeSet::new();
     for exchange in simulator.exchanges() {
         faults.extend(oracle.exchange(&exchange));
@@ -78,34 +81,40 @@ pub fn check(simulator: &Simulator) {
 }
 
 impl Oracle {
-    /// Reads the descriptions, once per process.
-    ///
-    /// # Panics
-    /// If they can neither be found nor fetched.
-    pub fn get() -> &'static Oracle {
-        ORACLE.get_or_init(|| {
-            let folder = fetch();
-            let read = |file: &str| -> Value {
-                let text = std::fs::read(folder.join("node_modules/@octokit").join(file));
-                serde_json::from_slice(&text.expect("a description")).expect("JSON")
-            };
-            let mut api = read("openapi/generated/api.github.com.json");
-            let mut webhooks = read("webhooks-schemas/schema.json");
-            for (pointer, value) in DOCUMENTED_ELSEWHERE {
-                let found = [&mut api, &mut webhooks]
-                    .into_iter()
-                    .find_map(|description| description.pointer_mut(pointer));
-                let listed = found.and_then(Value::as_array_mut);
-                listed.expect("a list of values").push(value.into());
+    /// Reads the descriptions, once per process; none where they cannot be fetched, and
+    /// that is said.
+    pub fn get() -> Option<&'static Oracle> {
+        let read = || match fetch() {
+            Ok(folder) => Some(Oracle::read(&folder)),
+            Err(why) => {
+                println!("skipped: nothing is held against GitHub's descriptions: {why}");
+                None
             }
-            let paths = api["paths"].as_object().expect("paths").keys();
-            Oracle {
-                paths: paths.map(|path| (shape(path), path.clone())).collect(),
-                webhooks,
-                validators: Mutex::default(),
-                api,
-            }
-        })
+        };
+        ORACLE.get_or_init(read).as_ref()
+    }
+
+    fn read(folder: &Path) -> Oracle {
+        let read = |file: &str| -> Value {
+            let text = std::fs::read(folder.join("node_modules/@octokit").join(file));
+            serde_json::from_slice(&text.expect("a description")).expect("JSON")
+        };
+        let mut api = read("openapi/generated/api.github.com.json");
+        let mut webhooks = read("webhooks-schemas/schema.json");
+        for (pointer, value) in DOCUMENTED_ELSEWHERE {
+            let found = [&mut api, &mut webhooks]
+                .into_iter()
+                .find_map(|description| description.pointer_mut(pointer));
+            let listed = found.and_then(Value::as_array_mut);
+            listed.expect("a list of values").push(value.into());
+        }
+        let paths = api["paths"].as_object().expect("paths").keys();
+        Oracle {
+            paths: paths.map(|path| (shape(path), path.clone())).collect(),
+            webhooks,
+            validators: Mutex::default(),
+            api,
+        }
     }
 
     /// What is wrong with a call or its answer.
@@ -302,17 +311,15 @@ fn nullable(value: Value) -> Value {
 }
 
 /// Fetches the descriptions, if they are not there. Processes wait for each other.
-fn fetch() -> std::path::PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, Into::into);
-    let folder = target.join("oracles");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let lock = std::fs::File::create(folder.join("fetch.lock")).expect("a lock");
-    lock.lock().expect("the lock");
+fn fetch() -> Result<PathBuf, String> {
+    let folder = local_cloud::target().join("oracles");
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let lock = File::create(folder.join("fetch.lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
     let marker = folder.join("packages.txt");
     let wanted = PACKAGES.join("\n");
     if std::fs::read_to_string(&marker).is_ok_and(|there| there == wanted) {
-        return folder;
+        return Ok(folder);
     }
     let fetched = Command::new("npm")
         .args([
@@ -326,8 +333,11 @@ fn fetch() -> std::path::PathBuf {
         .arg(&folder)
         .args(PACKAGES)
         .output()
-        .expect("npm, which fetches GitHub's descriptions");
-    assert!(fetched.status.success(), "npm: {fetched:?}");
-    std::fs::write(&marker, wanted).expect("a marker");
-    folder
+        .map_err(|error| format!("npm: {error}"))?;
+    if !fetched.status.success() {
+        let why = String::from_utf8_lossy(&fetched.stderr);
+        return Err(format!("npm: {}", why.lines().next().unwrap_or_default()));
+    }
+    std::fs::write(&marker, wanted).map_err(|error| error.to_string())?;
+    Ok(folder)
 }

@@ -73,6 +73,7 @@ impl StageWorld {
         } = cloud;
         let settings = Settings {
             speed: SPEED,
+            record: true,
             ..Settings::default()
         };
         let token = settings.token.clone();

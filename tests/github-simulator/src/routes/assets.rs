@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse as _;
 
@@ -101,6 +101,7 @@ pub(super) async fn get(
     let bytes = headers
         .get(ACCEPT)
         .is_some_and(|kind| kind == "application/octet-stream");
+    let known = headers.contains_key(AUTHORIZATION);
     app.with(|world, now| {
         let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repo))?;
@@ -109,7 +110,7 @@ pub(super) async fn get(
             .iter()
             .flat_map(|r| r.assets.iter().map(move |a| (r, a)));
         let (release, asset) = all
-            .find(|(_, a)| a.id == id)
+            .find(|(release, a)| a.id == id && (known || !release.draft))
             .ok_or_else(Refusal::not_found)?;
         if !bytes {
             return answer(200, render.asset(repo, release, asset));

@@ -35,6 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let unknown = || async { Refusal::not_found() };
     Router::new()
         .route("/user", get(repos::user))
+        .route("/graphql", post(releases::draft_by_tag))
         .merge(repository())
         .route(
             "/uploads/repos/{owner}/{repo}/releases/{release_id}/assets",

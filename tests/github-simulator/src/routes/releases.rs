@@ -3,6 +3,8 @@
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::page::paged;
 use super::{Answer, Shared, Under, answer, empty, name, parse};
@@ -75,6 +77,31 @@ pub(super) async fn by_tag(State(app): Shared, Path((owner, repo, tag)): Under<S
             .find(|release| release.tag_name == tag)
             .ok_or_else(Refusal::not_found)?;
         answer(200, render.release(repo, release))
+    })
+}
+
+/// The one query of the GraphQL API that is answered: `gh` asks beside the call above
+/// whether the tag is a draft's.
+pub(super) async fn draft_by_tag(State(app): Shared, body: Bytes) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Query {
+        variables: Variables,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Variables {
+        owner: String,
+        name: String,
+        tag_name: String,
+    }
+    let asked = parse::<Query>(&body)?.variables;
+    app.with(|world, _| {
+        let repo = world.repo(&name(&asked.owner, &asked.name))?;
+        let mut releases = repo.releases.iter();
+        let found = releases.find(|release| release.tag_name == asked.tag_name);
+        let release = found.map(|r| json!({"databaseId": r.id, "isDraft": r.draft}));
+        answer(200, json!({"data": {"repository": {"release": release}}}))
     })
 }
 

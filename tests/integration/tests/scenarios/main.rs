@@ -13,3 +13,4 @@ mod rights;
 mod roles;
 mod stages;
 mod store;
+mod tools;

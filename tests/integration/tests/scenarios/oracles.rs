@@ -22,7 +22,9 @@ fn one_fault(faults: &[String], words: &str) {
 
 #[tokio::test]
 async fn a_wrong_answer_is_caught() {
-    let oracle = Oracle::get();
+    let Some(oracle) = Oracle::get() else {
+        return;
+    };
     let right = genuine("/repos/{owner}/{repo}").await;
     assert_eq!(oracle.exchange(&right), Vec::<String>::new());
     let with = |change: fn(&mut Value)| {
@@ -43,7 +45,9 @@ async fn a_wrong_answer_is_caught() {
 
 #[tokio::test]
 async fn a_wrong_request_is_caught() {
-    let oracle = Oracle::get();
+    let Some(oracle) = Oracle::get() else {
+        return;
+    };
     let dispatch = |request: Option<Value>| Exchange {
         method: "POST".into(),
         route: "/repos/{owner}/{repo}/dispatches".into(),
@@ -84,7 +88,9 @@ async fn every_webhook_that_starts_or_wakes_is_one_that_github_sends() {
     let execution = world.first_execution().await;
     world.ended(&execution).await;
     let deliveries = world.github.deliveries();
-    let oracle = Oracle::get();
+    let Some(oracle) = Oracle::get() else {
+        return;
+    };
     for event in ["create", "release", "workflow_run"] {
         let sent: Vec<&Delivery> = deliveries.iter().filter(|d| d.event == event).collect();
         assert!(!sent.is_empty(), "no {event} was sent");
@@ -102,4 +108,23 @@ async fn every_webhook_that_starts_or_wakes_is_one_that_github_sends() {
     };
     one_fault(&oracle.delivery(&unknown), "GitHub sends no");
     world.stop().await;
+}
+
+#[test]
+fn every_fixture_of_a_webhook_is_one_that_github_sends() {
+    let Some(oracle) = Oracle::get() else {
+        return;
+    };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/webhooks");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let delivery = Delivery {
+            event: path.file_stem().unwrap().to_str().unwrap().to_owned(),
+            payload: serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap(),
+        };
+        assert_eq!(oracle.delivery(&delivery), Vec::<String>::new());
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
 }
