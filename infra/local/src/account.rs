@@ -20,6 +20,10 @@ pub enum Service {
     States,
     /// Secrets Manager.
     Secrets,
+    /// EventBridge.
+    Events,
+    /// CloudWatch Logs.
+    Logs,
 }
 
 impl Service {
@@ -28,6 +32,8 @@ impl Service {
             Self::DynamoDb => ("DynamoDB_20120810", "dynamodb"),
             Self::States => ("AWSStepFunctions", "states"),
             Self::Secrets => ("secretsmanager", "secretsmanager"),
+            Self::Events => ("AWSEvents", "events"),
+            Self::Logs => ("Logs_20140328", "logs"),
         }
     }
 }

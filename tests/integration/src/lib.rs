@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::config::Credentials;
 use github_simulator::{Repository, Settings, Simulator, fixture_repositories};
 use local_cloud::{Account, LocalCloud, Options, Service, Stack, Toolchain};
 use serde_json::{Value, json};
@@ -53,24 +54,33 @@ impl Shared {
     }
 
     /// Starts a cloud, with a log of its own.
-    async fn cloud(&self, auth: bool) -> LocalCloud {
+    async fn cloud(&self, auth: bool) -> (LocalCloud, PathBuf) {
         let logs = self.toolchain.target.join("integration");
         std::fs::create_dir_all(&logs).expect("a folder for logs");
         let log = logs.join(format!("{}.log", unique()));
-        LocalCloud::start(&self.toolchain, Options { log, auth })
-            .await
-            .expect("the local cloud")
+        let options = Options {
+            log: log.clone(),
+            auth,
+        };
+        let cloud = LocalCloud::start(&self.toolchain, options).await;
+        (cloud.expect("the local cloud"), log)
     }
 
     /// Deploys the template, pointed at a simulator.
-    async fn deploy(&self, account: &Account, github_api_url: String, token: String) -> Stack {
+    async fn deploy(
+        &self,
+        account: &Account,
+        github_api_url: String,
+        token: &str,
+        webhook_secret: &str,
+    ) -> Stack {
         let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
         let parameters = BTreeMap::from(
             [
                 ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
                 ("GitHubApiUrl", github_api_url),
-                ("GitHubToken", token),
-                ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
+                ("GitHubToken", token.to_owned()),
+                ("WebhookSecret", webhook_secret.to_owned()),
                 ("Speed", SPEED.to_string()),
                 ("PollSoonSeconds", seconds(5.0)),
                 ("PollNormalSeconds", seconds(30.0)),
@@ -95,40 +105,51 @@ pub struct World {
     pub stack: Stack,
     /// The account it is deployed in.
     pub account: Account,
+    /// What the cloud's process prints.
+    pub log: PathBuf,
     cloud: LocalCloud,
 }
 
 impl World {
     /// Starts a cloud and a simulator, and deploys the template.
     pub async fn start() -> World {
-        World::launch(false).await
+        World::launch(false, &Settings::default().token, WEBHOOK_SECRET).await
     }
 
     /// The same, where a function may do only what its role in the template allows.
     pub async fn start_with_roles_enforced() -> World {
-        World::launch(true).await
+        World::launch(true, &Settings::default().token, WEBHOOK_SECRET).await
     }
 
-    async fn launch(auth: bool) -> World {
+    /// The same with other secrets.
+    pub async fn start_with_secrets(token: &str, webhook_secret: &str) -> World {
+        World::launch(false, token, webhook_secret).await
+    }
+
+    async fn launch(auth: bool, token: &str, webhook_secret: &str) -> World {
         let shared = Shared::get().await;
-        let cloud = shared.cloud(auth).await;
+        let (cloud, log) = shared.cloud(auth).await;
         let settings = Settings {
             speed: SPEED,
+            token: token.to_owned(),
             record: true,
             ..Settings::default()
         };
-        let token = settings.token.clone();
         let github = Simulator::start(settings).await.expect("the simulator");
         for repository in fixture(MANIFEST) {
             github.add_repository(repository);
         }
         let account = cloud.account("000000000000").expect("an account");
-        let stack = shared.deploy(&account, github.api_url(), token).await;
-        github.set_webhook(&stack.webhook_url, WEBHOOK_SECRET);
+        let api_url = github.api_url();
+        let stack = shared
+            .deploy(&account, api_url, token, webhook_secret)
+            .await;
+        github.set_webhook(&stack.webhook_url, webhook_secret);
         World {
             github,
             stack,
             account,
+            log,
             cloud,
         }
     }
@@ -140,7 +161,12 @@ impl World {
 
     /// Starts the release by hand; the execution's ARN.
     pub async fn release(&self, version: &str) -> String {
-        let input = json!({ "version": version }).to_string();
+        self.execute(&json!({ "version": version })).await
+    }
+
+    /// Starts an execution with any input; its ARN.
+    pub async fn execute(&self, input: &Value) -> String {
+        let input = input.to_string();
         let body = json!({"stateMachineArn": self.stack.state_machine_arn, "input": input});
         let answer = self
             .account
@@ -195,6 +221,34 @@ impl World {
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Every item of the table, attributes unwrapped.
+    pub async fn table(&self) -> Vec<Value> {
+        let body = json!({"TableName": self.stack.table, "ConsistentRead": true});
+        let answer = self.account.call(Service::DynamoDb, "Scan", body).await;
+        let answer = answer.expect("the table");
+        assert!(answer["LastEvaluatedKey"].is_null(), "one page");
+        let items = answer["Items"].as_array().cloned().unwrap_or_default();
+        items.iter().map(unwrap_item).collect()
+    }
+
+    /// The bucket's objects, by key.
+    pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let owner = Credentials::new(self.account.id(), "local", None, None, "the test");
+        let s3 = stage::s3(&stage::configuration(self.endpoint(), owner));
+        let list = s3.list_objects_v2().bucket(&self.stack.bucket).send().await;
+        let list = list.expect("the bucket");
+        assert_ne!(list.is_truncated(), Some(true), "one page");
+        let mut objects = BTreeMap::new();
+        for object in list.contents() {
+            let key = object.key().expect("a key");
+            let got = s3.get_object().bucket(&self.stack.bucket).key(key);
+            let body = got.send().await.expect("an object").body;
+            let bytes = body.collect().await.expect("its bytes").to_vec();
+            objects.insert(key.to_owned(), bytes);
+        }
+        objects
     }
 
     /// The items of a release whose sort key begins with `prefix`, attributes unwrapped.

@@ -365,10 +365,10 @@ impl Cloud {
     /// Starts it; with `auth` whoever asks is held to what its policy allows.
     pub(crate) async fn start(auth: bool) -> Cloud {
         let shared = Shared::get().await;
-        let cloud = shared.cloud(auth).await;
+        let (cloud, _) = shared.cloud(auth).await;
         let account = cloud.account(DEPLOYED).expect("an account");
         let nobody = "http://127.0.0.1:9".to_owned();
-        let stack = shared.deploy(&account, nobody, "unused".into()).await;
+        let stack = shared.deploy(&account, nobody, "unused", "unused").await;
         let body = json!({"TableName": stack.table});
         let answer = account
             .call(Service::DynamoDb, "DescribeTable", body)
@@ -413,7 +413,7 @@ pub(crate) fn bucket_of(account: &str) -> String {
     format!("artifacts-{account}")
 }
 
-fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
+pub(crate) fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
     let path_style = aws_sdk_s3::config::Builder::from(aws).force_path_style(true);
     aws_sdk_s3::Client::from_conf(path_style.build())
 }

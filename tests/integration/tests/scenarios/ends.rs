@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use github_simulator::{Fault, FaultKind};
+use github_simulator::{Fault, FaultKind, Script};
 use integration::{RELEASE_REPOSITORY, World};
 use local_cloud::Service;
 use serde_json::json;
@@ -40,6 +40,10 @@ async fn settled(world: &World, status: &str, why: &str) {
             assert_eq!(run.status, "completed", "{repository}: {run:?}");
         }
     }
+    for item in world.table().await {
+        let lock = item["pk"].as_str().unwrap().starts_with("lock#");
+        assert!(!lock || item["orphaned"] == true, "{item}");
+    }
     assert!(
         world
             .github
@@ -49,42 +53,111 @@ async fn settled(world: &World, status: &str, why: &str) {
     );
 }
 
-#[tokio::test]
-async fn a_stopped_execution_leaves_nothing_but_its_reason() {
-    let world = World::start().await;
-    let execution = world.release("v0.1.0").await;
+/// A build that runs until somebody cancels it.
+fn endless(world: &World, component: &str) {
+    let script = Script {
+        run_seconds: 1e6,
+        ..Script::default()
+    };
+    world
+        .github
+        .script(&format!("BTCDecoded/{component}"), script);
+}
+
+/// Waits until a build has this status.
+async fn reaches(world: &World, component: &str, status: &str) {
     let began = Instant::now();
-    while !world
+    while world
         .statuses("v0.1.0")
         .await
-        .values()
-        .any(|s| s == "in_progress")
+        .get(component)
+        .map(String::as_str)
+        != Some(status)
     {
+        let elapsed = began.elapsed();
         assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "nothing is built"
+            elapsed < Duration::from_secs(60),
+            "{component} is never {status}"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let body = json!({"executionArn": execution, "cause": "the wrong version"});
+}
+
+async fn stop(world: &World, execution: &str, cause: &str) {
+    let body = json!({"executionArn": execution, "cause": cause});
     let stop = world.account.call(Service::States, "StopExecution", body);
     stop.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_execution_leaves_nothing_but_its_reason() {
+    let world = World::start().await;
+    endless(&world, "bllvm-sdk");
+    let execution = world.release("v0.1.0").await;
+    reaches(&world, "bllvm-sdk", "in_progress").await;
+    stop(&world, &execution, "the wrong version").await;
     settled(&world, "cancelled", "the wrong version").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_stopped_while_everything_waits_leaves_no_token() {
+    let world = World::start().await;
+    let execution = world.release("v0.1.0").await;
+    reaches(&world, "bllvm", "pending").await;
+    stop(&world, &execution, "too early").await;
+    settled(&world, "cancelled", "too early").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_event_is_made_good_by_the_sweeper_within_its_period() {
+    let world = World::start().await;
+    let rules = world.account.call(Service::Events, "ListRules", json!({}));
+    let rules = rules.await.unwrap();
+    let rules = rules["Rules"].as_array().unwrap();
+    let ended = rules
+        .iter()
+        .find(|r| r["EventPattern"].is_string())
+        .unwrap();
+    let sweep = rules.iter().find(|r| r["ScheduleExpression"].is_string());
+    assert_eq!(sweep.unwrap()["ScheduleExpression"], "rate(2 minutes)");
+    let lost = json!({"Name": ended["Name"]});
+    let lost = world.account.call(Service::Events, "DisableRule", lost);
+    lost.await.unwrap();
+
+    endless(&world, "bllvm-sdk");
+    let execution = world.release("v0.1.0").await;
+    reaches(&world, "bllvm-sdk", "in_progress").await;
+    stop(&world, &execution, "nobody hears this").await;
+    let began = Instant::now();
+    while world.items("v0.1.0", "release").await[0]["lease"].is_string() {
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(140), "nobody settles it");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    settled(&world, "cancelled", "nobody hears this").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_input_that_is_no_object_is_refused_in_a_sentence() {
+    let world = World::start().await;
+    let execution = world.execute(&json!("v0.1.0")).await;
+    let ended = world.ended(&execution).await;
+    assert_eq!(ended["status"], "FAILED", "{ended}");
+    let cause = ended["cause"].as_str().unwrap();
+    assert!(cause.contains("is no object such as"), "{cause}");
+    assert!(world.table().await.is_empty());
     world.stop().await;
 }
 
 #[tokio::test]
 async fn a_plan_that_is_refused_leaves_its_sentence() {
     let world = World::start().await;
-    let body = json!({
-        "stateMachineArn": world.stack.state_machine_arn,
-        "input": json!({"version": "v0.1.0", "manifest_ref": "nowhere"}).to_string(),
-    });
-    let started = world.account.call(Service::States, "StartExecution", body);
-    let arn = started.await.unwrap()["executionArn"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let arn = world
+        .execute(&json!({"version": "v0.1.0", "manifest_ref": "nowhere"}))
+        .await;
     let ended = world.ended(&arn).await;
     assert_eq!(ended["status"], "FAILED", "{ended}");
     settled(&world, "failed", "has no branch, tag or commit nowhere").await;
