@@ -1,6 +1,6 @@
 """Deploys infra/template.yaml to the local cloud, as `sam deploy` does to AWS.
 
-Usage: deploy.py --endpoint URL --account ID --bin DIR --zips DIR [--parameter NAME=VALUE …]
+Usage: deploy.py --endpoint URL --account ID --bin DIR --zips DIR [--stack NAME] [--parameter NAME=VALUE …]
        deploy.py --render DIR
 
 Prints the stack's outputs as JSON on standard output. The second form writes
@@ -21,7 +21,6 @@ import yaml
 
 INFRA = Path(__file__).resolve().parent.parent
 FUNCTIONS = ["webhook", "plan", "dispatch", "poll", "collect", "publish", "settle"]
-STACK = "commons"
 
 
 class Template(yaml.SafeLoader):
@@ -135,7 +134,8 @@ def deploy(options):
     client = lambda name: session.client(name, endpoint_url=options.endpoint, config=config)
     s3, cloudformation = client("s3"), client("cloudformation")
     bucket = f"deploy-{options.account}"
-    s3.create_bucket(Bucket=bucket)
+    if bucket not in (there["Name"] for there in s3.list_buckets()["Buckets"]):
+        s3.create_bucket(Bucket=bucket)
 
     template = yaml.load((INFRA / "template.yaml").read_text(), Template)
     for name in FUNCTIONS:
@@ -151,15 +151,15 @@ def deploy(options):
     parameters.setdefault("TlsOnly", "false")
     parameters.setdefault("Architecture", "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64")
     cloudformation.create_stack(
-        StackName=STACK,
+        StackName=options.stack,
         TemplateBody=json.dumps(template),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
     )
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+        StackName=options.stack, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
     )
-    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    stack = cloudformation.describe_stacks(StackName=options.stack)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     json.dump(outputs, sys.stdout)
 
@@ -169,6 +169,7 @@ def main():
     parser.add_argument("--render", metavar="DIR")
     for name in ("endpoint", "account", "bin", "zips"):
         parser.add_argument(f"--{name}")
+    parser.add_argument("--stack", default="commons")
     parser.add_argument("--parameter", action="append", default=[])
     options = parser.parse_args()
     if options.render:

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use commons_domain::names::{Sha256, Version};
 use github_simulator::{Script, Settings, Simulator, fixture_repositories};
 use indicatif::{ProgressBar, ProgressStyle};
-use local_cloud::{Account, Error, LocalCloud, Options, Service, Stack};
+use local_cloud::{Account, Error, LocalCloud, Options, STACK, Service, Stack};
 use serde_json::{Value, json};
 
 use super::Wanted;
@@ -89,7 +89,9 @@ impl Rehearsal {
             "deploying infra/template.yaml to the local cloud at {}",
             cloud.endpoint()
         );
-        let stack = account.deploy(&toolchain, &functions, &parameters).await?;
+        let stack = account
+            .deploy(STACK, &toolchain, &functions, &parameters)
+            .await?;
         github.set_webhook(&stack.webhook_url, &secret);
         Ok(Self {
             github,

@@ -77,9 +77,10 @@ impl Account {
         })
     }
 
-    /// Deploys the template into this account.
+    /// Deploys the template into this account, under a name.
     pub async fn deploy(
         &self,
+        stack: &str,
         toolchain: &Toolchain,
         functions: &Path,
         parameters: &BTreeMap<String, String>,
@@ -88,6 +89,7 @@ impl Account {
         command
             .arg(toolchain.root.join("infra/local/deploy.py"))
             .args(["--endpoint", &self.endpoint, "--account", &self.id])
+            .args(["--stack", stack])
             .arg("--bin")
             .arg(functions)
             .arg("--zips")
@@ -147,12 +149,32 @@ impl Account {
 
     /// One call of IAM, as `CreateUser`; its answer is XML.
     pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
+        self.query("iam", "2010-05-08", action, parameters).await
+    }
+
+    /// One call of CloudFormation, as `DeleteStack`; its answer is XML.
+    pub async fn cloudformation(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, Error> {
+        self.query("cloudformation", "2010-05-15", action, parameters)
+            .await
+    }
+
+    async fn query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, Error> {
         let answer = self
             .http
             .post(&self.endpoint)
-            .query(&[("Action", action), ("Version", "2010-05-08")])
+            .query(&[("Action", action), ("Version", version)])
             .query(parameters)
-            .header("Authorization", self.authorization("iam"))
+            .header("Authorization", self.authorization(service))
             .send()
             .await;
         text_of(action, answer).await

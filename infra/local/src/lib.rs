@@ -7,6 +7,9 @@ mod cloud;
 mod group;
 mod prepare;
 
+/// What the stack is called where there is one.
+pub const STACK: &str = "commons";
+
 pub use account::{Account, Service, Stack, Transitions};
 pub use cloud::{LocalCloud, Options, http_client};
 pub use prepare::{

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::Credentials;
 use github_simulator::{Repository, Settings, Simulator, fixture_repositories};
-use local_cloud::{Account, LocalCloud, Options, Service, Stack, Toolchain};
+use local_cloud::{Account, LocalCloud, Options, STACK, Service, Stack, Toolchain};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -69,6 +69,7 @@ impl Shared {
     /// Deploys the template, pointed at a simulator.
     async fn deploy(
         &self,
+        stack: &str,
         account: &Account,
         github_api_url: String,
         token: &str,
@@ -91,7 +92,7 @@ impl Shared {
             .map(|(name, value)| (name.to_owned(), value)),
         );
         account
-            .deploy(&self.toolchain, &self.functions, &parameters)
+            .deploy(stack, &self.toolchain, &self.functions, &parameters)
             .await
             .expect("a deployed stack")
     }
@@ -142,7 +143,7 @@ impl World {
         let account = cloud.account("000000000000").expect("an account");
         let api_url = github.api_url();
         let stack = shared
-            .deploy(&account, api_url, token, webhook_secret)
+            .deploy(STACK, &account, api_url, token, webhook_secret)
             .await;
         github.set_webhook(&stack.webhook_url, webhook_secret);
         World {
@@ -152,6 +153,16 @@ impl World {
             log,
             cloud,
         }
+    }
+
+    /// Deploys another stack beside the first.
+    pub async fn deploy_beside(&self, stack: &str) -> Stack {
+        let shared = Shared::get().await;
+        let token = Settings::default().token;
+        let api_url = self.github.api_url();
+        shared
+            .deploy(stack, &self.account, api_url, &token, WEBHOOK_SECRET)
+            .await
     }
 
     /// The cloud's address.

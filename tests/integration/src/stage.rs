@@ -12,7 +12,7 @@ use commons_domain::release::Release;
 use commons_domain::times::Speed;
 use commons_runtime::{Config, Stage, StageError};
 use github_simulator::{Fault, FaultKind, Repository, RunView, Script, Settings, Simulator};
-use local_cloud::{Account, LocalCloud, Service, Stack};
+use local_cloud::{Account, LocalCloud, STACK, Service, Stack};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -368,7 +368,9 @@ impl Cloud {
         let (cloud, _) = shared.cloud(auth).await;
         let account = cloud.account(DEPLOYED).expect("an account");
         let nobody = "http://127.0.0.1:9".to_owned();
-        let stack = shared.deploy(&account, nobody, "unused", "unused").await;
+        let stack = shared
+            .deploy(STACK, &account, nobody, "unused", "unused")
+            .await;
         let body = json!({"TableName": stack.table});
         let answer = account
             .call(Service::DynamoDb, "DescribeTable", body)

@@ -12,6 +12,7 @@ mod green;
 mod oracles;
 mod rights;
 mod roles;
+mod stacks;
 mod stages;
 mod store;
 mod tools;
