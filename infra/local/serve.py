@@ -9,6 +9,7 @@ import runpy
 import signal
 import sys
 import threading
+from pathlib import Path
 
 # The child execution that this thread runs, and its states.
 child = contextvars.ContextVar("child", default=None)
@@ -54,7 +55,24 @@ def record_children(step_functions):
 def die_with_the_pipe():
     while os.read(0, 1):
         pass
-    os.killpg(0, signal.SIGKILL)
+    try:
+        # The functions first, and waited for: nobody else would, and they would be seen
+        # as processes that are over until somebody does.
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    except OSError:
+        pass  # One ended by itself: whoever is left ends with the group.
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def children():
+    return [
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
 
 
 def main():

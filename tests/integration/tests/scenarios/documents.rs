@@ -1,0 +1,163 @@
+//! What the documents name is there, under that name: links, tables, paths.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use commons_domain::manifest::Manifest;
+
+use crate::drift::render;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The documents of the repository, by path.
+fn documents() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for folder in ["", "docs"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                let path = Path::new(folder).join(name);
+                let path = path.to_str().unwrap().to_owned();
+                let text = read(&path);
+                found.insert(path, text);
+            }
+        }
+    }
+    found
+}
+
+/// The anchors that GitHub makes of a document's headings.
+fn anchors(text: &str) -> Vec<String> {
+    let mut code = false;
+    let outside = text.lines().filter(move |line| {
+        code ^= line.starts_with("```");
+        !code
+    });
+    let headings = outside.filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let anchor = |heading: &str| {
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// The rows of the table that begins with this line, cells without their frame.
+fn table(text: &str, header: &str) -> Vec<Vec<String>> {
+    let rows: Vec<Vec<String>> = text
+        .lines()
+        .skip_while(|line| line.trim() != header)
+        .skip(2)
+        .map_while(|line| line.trim().strip_prefix('|')?.strip_suffix('|'))
+        .map(|row| row.split(" | ").map(|c| c.trim().to_owned()).collect())
+        .collect();
+    assert!(!rows.is_empty(), "there is no table {header}");
+    rows
+}
+
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let documents = documents();
+    let mut seen = 0;
+    for (path, text) in &documents {
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let folder = Path::new(path).parent().unwrap();
+            let there = if file.is_empty() {
+                root().join(path)
+            } else {
+                root().join(folder).join(file)
+            };
+            let there = there.canonicalize();
+            let there = there.unwrap_or_else(|_| panic!("{path} links to {link}"));
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(there).unwrap();
+                let found = anchors(&text).iter().any(|a| a == anchor);
+                assert!(found, "{path} links to {link}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen} links");
+}
+
+#[tokio::test]
+async fn the_parameters_of_the_readme_are_those_of_the_template() {
+    let template = render().await.template;
+    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
+    for (name, parameter) in template["Parameters"].as_object().unwrap() {
+        let default = match &parameter["Default"] {
+            serde_json::Value::Null => "asked for".to_owned(),
+            serde_json::Value::String(text) if text.is_empty() => "`''`".to_owned(),
+            serde_json::Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        parameters.insert(name.clone(), default);
+    }
+    let rows = table(&read("README.md"), "| parameter | default | means |");
+    let told = rows
+        .into_iter()
+        .map(|row| (code(&row[0]).unwrap().to_owned(), row[1].clone()));
+    assert_eq!(told.collect::<BTreeMap<_, _>>(), parameters);
+}
+
+#[test]
+fn the_manifest_s_fields_in_the_documents_are_those_that_are_read() {
+    let rows = table(&read("docs/deploying.md"), "| field | default | means |");
+    let mut told: Vec<&str> = rows.iter().map(|row| code(&row[0]).unwrap()).collect();
+    let unknown = "[versions]\na = { version = \"1.0.0\", nope = 1 }";
+    let error = Manifest::parse(unknown).unwrap_err().to_string();
+    let (_, fields) = error.split_once("expected one of ").unwrap();
+    let mut fields: Vec<&str> = fields.split(", ").map(|f| code(f).unwrap()).collect();
+    told.sort_unstable();
+    fields.sort_unstable();
+    assert_eq!(told, fields);
+
+    let plain = Manifest::parse("[versions]\na = { version = \"1.0.0\" }").unwrap();
+    let plain = &plain.components()["a"];
+    for (field, default) in [
+        ("timeout_minutes", plain.timeout_minutes.to_string()),
+        (
+            "queue_timeout_minutes",
+            plain.queue_timeout_minutes.to_string(),
+        ),
+        ("max_retries", plain.max_retries.to_string()),
+        ("event_type", format!("`{}`", plain.event_type)),
+        ("trigger", format!("`{}`", plain.trigger.event())),
+    ] {
+        let row = rows.iter().find(|row| code(&row[0]) == Some(field));
+        assert_eq!(row.unwrap()[1], default, "{field}");
+    }
+}
+
+#[test]
+fn the_code_map_is_of_the_code_that_is_there() {
+    let mut seen = 0;
+    for row in table(&read("README.md"), "| where | what |") {
+        for path in row[0].split('`').skip(1).step_by(2) {
+            let (before, rest) = path.split_once('{').unwrap_or((path, ""));
+            let (names, after) = rest.split_once('}').unwrap_or(("", ""));
+            for name in names.split(',') {
+                let path = format!("{before}{name}{after}");
+                assert!(root().join(&path).exists(), "{path} is not there");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "{seen} paths");
+}
