@@ -80,6 +80,12 @@ fn a_release_arrives_whole() {
         stderr(&output)
     );
 
+    let said = format!(
+        "{}{}",
+        stdout(&output),
+        std::fs::read_to_string(&json).unwrap()
+    );
+    assert!(!said.contains("simulated-"), "the token is told");
     let report = report(&json);
     assert_eq!(report["version"], "v1.2.3-rc.1");
     assert_eq!(report["status"], "published");
@@ -255,6 +261,48 @@ fn an_interrupt_leaves_nothing_behind() {
 fn the_cloud_dies_with_a_killed_demo() {
     let (_, printed) = interrupt(Signal::KILL);
     assert_gone(&printed);
+}
+
+#[test]
+fn the_line_that_keep_prints_starts_another_release() {
+    let Some(aws) = integration::tools::aws() else {
+        return;
+    };
+    let mut demo = demo(&["--keep"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut printed = Vec::new();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let line = loop {
+        let line = lines.next().expect("a line for the AWS CLI").unwrap();
+        printed.push(line.clone());
+        if line.contains("stepfunctions start-execution") {
+            break line;
+        }
+    };
+    let home = tempfile::tempdir().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", aws.parent().unwrap().display());
+    let started = Command::new("sh")
+        .args(["-c", &line])
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert!(started.status.success(), "{}", stderr(&started));
+    assert!(
+        stdout(&started).contains("executionArn"),
+        "{}",
+        stdout(&started)
+    );
+    kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
+    demo.wait().unwrap();
+    assert_gone(&printed);
+    // The demo's token begins so.
+    assert!(!printed.iter().any(|line| line.contains("simulated-")));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use commons_domain::lease::{LeaseDecision, decide};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::request::Request;
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Stage, StageError, aws_code};
 use commons_store::StoreError;
 use jiff::Timestamp;
 
@@ -93,7 +93,8 @@ async fn runs(stage: &Stage, execution: &str) -> Result<bool, StageError> {
             // Forgotten 90 days after its end.
             Some(DescribeExecutionError::ExecutionDoesNotExist(_)) => Ok(false),
             _ => Err(StageError::Unavailable(format!(
-                "whether {execution} still runs cannot be seen"
+                "whether {execution} still runs cannot be seen: {}",
+                aws_code(&error)
             ))),
         },
     }

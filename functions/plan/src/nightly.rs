@@ -3,7 +3,7 @@
 
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use commons_domain::names::{ReleaseKey, Version, execution_name};
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Stage, StageError, aws_code};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -40,7 +40,8 @@ pub async fn start(stage: &Stage, due: Timestamp) -> Result<String, StageError> 
         Err(error) => match error.as_service_error() {
             Some(StartExecutionError::ExecutionAlreadyExists(_)) => Ok(name),
             _ => Err(StageError::Unavailable(format!(
-                "the execution {name} could not be started"
+                "the execution {name} could not be started: {}",
+                aws_code(&error)
             ))),
         },
     }

@@ -1,9 +1,10 @@
 //! Executions, as Step Functions describes them.
 
+use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus;
 use commons_domain::names::ReleaseKey;
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Stage, StageError, aws_code};
 
 /// An execution as Step Functions describes it.
 pub struct Execution {
@@ -26,8 +27,8 @@ impl Execution {
 }
 
 /// The sweeper or an event asks again later.
-pub fn cannot_see(what: &str) -> StageError {
-    StageError::Unavailable(format!("{what} cannot be seen"))
+pub fn cannot_see(what: &str, error: &impl ProvideErrorMetadata) -> StageError {
+    StageError::Unavailable(format!("{what} cannot be seen: {}", aws_code(error)))
 }
 
 /// Describes an execution or the child of a Map; none where there is none.
@@ -54,7 +55,7 @@ pub async fn describe(stage: &Stage, arn: &str) -> Result<Option<Execution>, Sta
         }
         Err(error) => match error.as_service_error() {
             Some(DescribeExecutionError::ExecutionDoesNotExist(_)) => Ok(None),
-            _ => Err(cannot_see(arn)),
+            _ => Err(cannot_see(arn, &error)),
         },
     }
 }

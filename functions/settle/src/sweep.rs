@@ -173,7 +173,7 @@ async fn list(stage: &Stage, status: &ExecutionStatus) -> Result<Vec<String>, St
         .send();
     let mut found = Vec::new();
     while let Some(execution) = pages.next().await {
-        let execution = execution.map_err(|_| cannot_see("the executions"))?;
+        let execution = execution.map_err(|error| cannot_see("the executions", &error))?;
         // By their start the newest come first; one that started long ago may have
         // ended a moment ago.
         if execution.stop_date().is_none_or(|d| d.secs() >= since) {

@@ -2,7 +2,7 @@
 
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use commons_domain::names::{ReleaseKey, Version, execution_name};
-use commons_runtime::StageError;
+use commons_runtime::{StageError, aws_code};
 use serde_json::json;
 
 use crate::Door;
@@ -52,9 +52,10 @@ pub async fn start(
             Some(StartExecutionError::ExecutionAlreadyExists(_)) => {
                 Ok(Outcome::new(202, "started before"))
             }
-            _ => Err(StageError::Unavailable(
-                "the execution could not be started".into(),
-            )),
+            _ => Err(StageError::Unavailable(format!(
+                "the execution could not be started: {}",
+                aws_code(&error)
+            ))),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! The clients of a stage, made once per environment.
 
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use commons_artifacts::Store as Objects;
 use commons_github::GitHub;
@@ -72,6 +73,11 @@ fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
     )
 }
 
+/// What AWS calls an error, as `AccessDeniedException`.
+pub fn aws_code(error: &impl ProvideErrorMetadata) -> &str {
+    error.code().unwrap_or("no answer")
+}
+
 /// The text of a secret.
 pub async fn secret(aws: &aws_config::SdkConfig, id: &str) -> Result<SecretString, StageError> {
     secret_version(aws, id, "AWSCURRENT")
@@ -85,7 +91,6 @@ pub async fn secret_version(
     id: &str,
     label: &str,
 ) -> Result<Option<SecretString>, StageError> {
-    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
     let answer = aws_sdk_secretsmanager::Client::new(aws)
         .get_secret_value()
         .secret_id(id)
@@ -99,8 +104,7 @@ pub async fn secret_version(
             .ok_or_else(|| StageError::Refused(format!("secret {id} holds no text"))),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
         Err(error) => {
-            let code = error.code().unwrap_or("no answer");
-            let why = format!("secret {id} cannot be read: {code}");
+            let why = format!("secret {id} cannot be read: {}", aws_code(&error));
             Err(StageError::Unavailable(why))
         }
     }

@@ -7,7 +7,7 @@ mod ends;
 mod error;
 mod late;
 
-pub use clients::{Stage, aws, secret, secret_version, store};
+pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;
