@@ -53,17 +53,6 @@ async fn settled(world: &World, status: &str, why: &str) {
     );
 }
 
-/// A build that runs until somebody cancels it.
-fn endless(world: &World, component: &str) {
-    let script = Script {
-        run_seconds: 1e6,
-        ..Script::default()
-    };
-    world
-        .github
-        .script(&format!("BTCDecoded/{component}"), script);
-}
-
 /// Waits until a build has this status.
 async fn reaches(world: &World, component: &str, status: &str) {
     let began = Instant::now();
@@ -83,7 +72,16 @@ async fn reaches(world: &World, component: &str, status: &str) {
     }
 }
 
-async fn stop(world: &World, execution: &str, cause: &str) {
+/// Starts a release, and stops its execution when a build has this status. The sdk
+/// runs until somebody cancels it.
+async fn stop_when(world: &World, component: &str, status: &str, cause: &str) {
+    let script = Script {
+        run_seconds: 1e6,
+        ..Script::default()
+    };
+    world.github.script("BTCDecoded/bllvm-sdk", script);
+    let execution = world.release("v0.1.0").await;
+    reaches(world, component, status).await;
     let body = json!({"executionArn": execution, "cause": cause});
     let stop = world.account.call(Service::States, "StopExecution", body);
     stop.await.unwrap();
@@ -92,10 +90,7 @@ async fn stop(world: &World, execution: &str, cause: &str) {
 #[tokio::test]
 async fn a_stopped_execution_leaves_nothing_but_its_reason() {
     let world = World::start().await;
-    endless(&world, "bllvm-sdk");
-    let execution = world.release("v0.1.0").await;
-    reaches(&world, "bllvm-sdk", "in_progress").await;
-    stop(&world, &execution, "the wrong version").await;
+    stop_when(&world, "bllvm-sdk", "in_progress", "the wrong version").await;
     settled(&world, "cancelled", "the wrong version").await;
     world.stop().await;
 }
@@ -103,9 +98,7 @@ async fn a_stopped_execution_leaves_nothing_but_its_reason() {
 #[tokio::test]
 async fn one_that_is_stopped_while_everything_waits_leaves_no_token() {
     let world = World::start().await;
-    let execution = world.release("v0.1.0").await;
-    reaches(&world, "bllvm", "pending").await;
-    stop(&world, &execution, "too early").await;
+    stop_when(&world, "bllvm", "pending", "too early").await;
     settled(&world, "cancelled", "too early").await;
     world.stop().await;
 }
@@ -126,10 +119,7 @@ async fn a_lost_event_is_made_good_by_the_sweeper_within_its_period() {
     let lost = world.account.call(Service::Events, "DisableRule", lost);
     lost.await.unwrap();
 
-    endless(&world, "bllvm-sdk");
-    let execution = world.release("v0.1.0").await;
-    reaches(&world, "bllvm-sdk", "in_progress").await;
-    stop(&world, &execution, "nobody hears this").await;
+    stop_when(&world, "bllvm-sdk", "in_progress", "nobody hears this").await;
     let began = Instant::now();
     while world.items("v0.1.0", "release").await[0]["lease"].is_string() {
         let elapsed = began.elapsed();
@@ -164,12 +154,12 @@ async fn a_plan_that_is_refused_leaves_its_sentence() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn an_upload_that_github_refuses_ends_the_release_and_shows_nothing() {
+/// A release that failed since GitHub refuses one thing for good.
+async fn refused(method: &str, route: &str, why: &str) -> World {
     let world = World::start().await;
     world.github.fault(Fault {
-        method: "POST".into(),
-        route: "/repos/{owner}/{repo}/releases/{release_id}/assets".into(),
+        method: method.into(),
+        route: route.into(),
         repo: None,
         times: 1_000,
         kind: FaultKind::Status(403, None),
@@ -177,6 +167,37 @@ async fn an_upload_that_github_refuses_ends_the_release_and_shows_nothing() {
     let execution = world.release("v0.1.0").await;
     let ended = world.ended(&execution).await;
     assert_eq!(ended["status"], "FAILED", "{ended}");
-    settled(&world, "failed", "POST the asset").await;
+    settled(&world, "failed", why).await;
+    world
+}
+
+#[tokio::test]
+async fn a_dispatch_that_github_refuses_ends_the_release() {
+    let route = "/repos/{owner}/{repo}/dispatches";
+    let why = "bllvm-consensus is failure: the token may not POST";
+    let world = refused("POST", route, why).await;
+    let statuses = world.statuses("v0.1.0").await;
+    assert_eq!(statuses["bllvm"], "blocked");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_may_not_be_read_ends_the_release() {
+    let route = "/repos/{owner}/{repo}/actions/runs/{run_id}";
+    let world = refused("GET", route, "the token may not GET").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn artifacts_that_may_not_be_read_end_the_release() {
+    let route = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";
+    let world = refused("GET", route, "the token may not GET").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_github_refuses_ends_the_release_and_shows_nothing() {
+    let route = "/repos/{owner}/{repo}/releases/{release_id}/assets";
+    let world = refused("POST", route, "POST the asset").await;
     world.stop().await;
 }
