@@ -193,7 +193,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         release: build.release.clone(),
         component: build.component.clone(),
         nonce: nonce.clone(),
-        post_deadline: now + DISPATCH_BEGINS + DISPATCH_DEADLINE,
+        post_deadline: Timestamp::now() + DISPATCH_BEGINS + DISPATCH_DEADLINE,
         orphaned: false,
     };
     if !stage
@@ -224,7 +224,17 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         act::fail(stage, build, why).await?;
         return Ok(Next::Over);
     }
-    let intent = build.intent(nonce, head.seen_at, Timestamp::now());
+    let now = Timestamp::now();
+    if now + DISPATCH_DEADLINE > lock.post_deadline {
+        // Others take a lock without an intent for left once its deadline is over.
+        tracing::warn!(
+            component = build.component,
+            "GitHub was too slow for the lock"
+        );
+        free_unless_dispatched(stage, build, &nonce).await?;
+        return Ok(Next::Busy);
+    }
+    let intent = build.intent(nonce, head.seen_at, now);
     // The owner is read again before each write to GitHub; the intent's own
     // condition then keeps a later owner from missing it.
     let owned = stage

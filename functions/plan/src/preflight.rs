@@ -79,7 +79,7 @@ pub async fn look(
     }
     let anew = read.manifest.with_dependents(&request.only);
     let planned = pins::pin(stage, &read.manifest, &mut faults).await?;
-    let target = target(stage, &read, &planned, stored, &anew, &mut faults);
+    let target = target(stage, release, &read, &planned, stored, &anew, &mut faults);
     if faults.is_empty() {
         Ok(Found {
             read,
@@ -107,15 +107,15 @@ pub fn asked_by_name(
         )));
     }
     let mut faults = Vec::new();
-    for name in &request.only {
-        match stored.get(name) {
-            None => faults.push(format!("only: '{name}' is no component of {version}")),
-            Some(build) if build.status.is_on_its_way() => faults.push(format!(
-                "only: {name} is {}: let it end first",
-                build.status.as_str()
-            )),
-            Some(_) => {}
-        }
+    for name in request.only.iter().filter(|n| !stored.contains_key(*n)) {
+        faults.push(format!("only: '{name}' is no component of {version}"));
+    }
+    for name in with_dependents(&request.only, stored) {
+        let on_its_way = stored.get(name).filter(|b| b.status.is_on_its_way());
+        faults.extend(on_its_way.map(|build| {
+            let status = build.status.as_str();
+            format!("only: {name} is {status}: let it end first")
+        }));
     }
     if faults.is_empty() {
         Ok(())
@@ -124,11 +124,32 @@ pub fn asked_by_name(
     }
 }
 
+/// Builds and what requires them, however far, as they are stored.
+fn with_dependents<'a>(
+    names: &'a BTreeSet<String>,
+    stored: &'a BTreeMap<String, Build>,
+) -> BTreeSet<&'a str> {
+    let mut all: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    loop {
+        let more: Vec<&str> = stored
+            .values()
+            .filter(|b| b.requires.iter().any(|r| all.contains(r.as_str())))
+            .map(|b| b.component.as_str())
+            .filter(|name| !all.contains(name))
+            .collect();
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
+    }
+}
+
 /// The commit of the release's tag: the release repository's pin, or the manifest's
 /// commit where that repository is no component. A build that is kept was pinned before.
 /// A tag that is there is at it.
 fn target(
     stage: &Stage,
+    release: &Release,
     read: &pins::Read,
     planned: &BTreeMap<String, Planned>,
     stored: &BTreeMap<String, Build>,
@@ -145,6 +166,14 @@ fn target(
             .filter(|b| !b.starts_afresh(anew.contains(name)));
         kept.map_or(&planned.pin, |build| &build.pin)
     });
+    let night = release.key.version().nightly_commit().map(str::to_owned);
+    if let Some(night) = night
+        && !(target.starts_with(&night) && read.commit.starts_with(&night))
+    {
+        faults.push(format!(
+            "the nightly is named after {night}, but {target} of {repository} is what would be built: release the next one"
+        ));
+    }
     if let Some(tag) = &read.tag_commit
         && tag != target
     {

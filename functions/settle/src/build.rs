@@ -103,7 +103,10 @@ async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build,
                 let (release, component) = (&build.release, &build.component);
                 return Ok(store.own_build(release, component, generation).await?);
             }
-            Err(StoreError::Stale { .. }) => {}
+            // Another call of an owner before this one, or this release has another now.
+            Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => {
+                store.own_release(&build.release, generation).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         let component = &build.component;
@@ -130,18 +133,17 @@ async fn stop_run(
     if out_of_sight.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    // The owner is read again before each write to GitHub.
-    stage
-        .store
-        .own_release(&build.release, build.generation)
-        .await?;
-    let cancelled = async {
-        match run_of(stage, build).await? {
-            Some(run) => stage.github.cancel(&build.repository, run).await,
-            None => Ok(()),
+    let cancelled = match run_of(stage, build).await {
+        Ok(Some(run)) => {
+            // The owner is read again before each write to GitHub.
+            let store = &stage.store;
+            store.own_release(&build.release, build.generation).await?;
+            stage.github.cancel(&build.repository, run).await
         }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
     };
-    match cancelled.await {
+    match cancelled {
         // Conflict: it has ended by itself. NotFound: it is gone.
         Ok(()) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(true),
         Err(error) => {
@@ -181,7 +183,7 @@ async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
             .store
             .orphan_lock(&build.repository, &lock.nonce)
             .await?;
-    } else {
+    } else if !lock.orphaned {
         stage
             .store
             .release_lock(&build.repository, &lock.nonce)

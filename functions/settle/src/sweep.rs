@@ -4,6 +4,8 @@
 //!
 //! Running it twice is safe: each of these reads first, and repeats what is not done.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_sfn::types::ExecutionStatus;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
@@ -15,48 +17,66 @@ use crate::release::settle;
 
 /// Executions that ended longer ago were looked at often enough.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
+/// How far GitHub's clock may be from ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// What is still under way when its release ends has come by then: a call of Plan, a
 /// dispatch whose run appears late.
 const AFTERMATH: SignedDuration = SignedDuration::from_mins(30);
 
-/// Looks at the executions that ended lately and settles what they still own, and at
-/// the children of those that run. What goes wrong with one keeps nobody from the
-/// others; the first such error is the sweep's.
+/// Settles what executions that ended lately still own, looks at the children of those
+/// that run, then at what came after the end of a release. What goes wrong with one
+/// keeps nobody from the others; the first such error is the sweep's.
 pub async fn sweep(stage: &Stage) -> Result<(), StageError> {
-    let mut swept = Ok(());
-    let mut note = |outcome: Result<(), StageError>, execution: &str| {
-        if let Err(error) = outcome {
-            tracing::error!(execution, error_type = error.name(), %error, "not swept");
-            if swept.is_ok() {
-                swept = Err(error);
-            }
-        }
-    };
+    let mut swept = Swept(Ok(()));
+    let mut over = BTreeSet::new();
     for status in [
         ExecutionStatus::Aborted,
         ExecutionStatus::TimedOut,
         ExecutionStatus::Failed,
     ] {
         for arn in list(stage, &status).await? {
-            note(ended(stage, &arn, &status).await, &arn);
+            match ended(stage, &arn, &status).await {
+                Ok(key) => over.extend(key),
+                Err(error) => swept.note(&arn, error),
+            }
         }
     }
     for arn in list(stage, &ExecutionStatus::Running).await? {
-        note(running(stage, &arn).await, &arn);
+        if let Err(error) = running(stage, &arn).await {
+            swept.note(&arn, error);
+        }
     }
-    swept
+    // Last, since it asks GitHub, which may be slow.
+    for key in over {
+        aftermath(stage, &key, &mut swept).await;
+    }
+    swept.0
 }
 
-async fn ended(stage: &Stage, arn: &str, status: &ExecutionStatus) -> Result<(), StageError> {
+/// The first error of a sweep.
+struct Swept(Result<(), StageError>);
+
+impl Swept {
+    fn note(&mut self, what: &str, error: StageError) {
+        tracing::error!(what, error_type = error.name(), %error, "not swept");
+        if self.0.is_ok() {
+            self.0 = Err(error);
+        }
+    }
+}
+
+/// Settles what the execution still owns; the release that its input names.
+async fn ended(
+    stage: &Stage,
+    arn: &str,
+    status: &ExecutionStatus,
+) -> Result<Option<ReleaseKey>, StageError> {
     let Some(ended) = describe(stage, arn).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let aborted = *status == ExecutionStatus::Aborted;
     settle(stage, arn, ended.release.clone(), &ended.why(), aborted).await?;
-    match &ended.release {
-        Some(key) => aftermath(stage, key).await,
-        None => Ok(()),
-    }
+    Ok(ended.release)
 }
 
 async fn running(stage: &Stage, arn: &str) -> Result<(), StageError> {
@@ -68,29 +88,47 @@ async fn running(stage: &Stage, arn: &str) -> Result<(), StageError> {
 
 /// Ends what came after a release had ended: a build that a Plan which still ran has
 /// written, the run of a dispatch or re-run that was in flight.
-async fn aftermath(stage: &Stage, key: &ReleaseKey) -> Result<(), StageError> {
+async fn aftermath(stage: &Stage, key: &ReleaseKey, swept: &mut Swept) {
+    let builds = match left_of(stage, key).await {
+        Ok(builds) => builds,
+        Err(error) => return swept.note(key.as_str(), error),
+    };
+    for build in builds {
+        if let Err(error) = end_late(stage, &build).await {
+            swept.note(&build.component, error);
+        }
+    }
+}
+
+/// The builds of a release that ended a while ago at most, and that nobody owns.
+async fn left_of(stage: &Stage, key: &ReleaseKey) -> Result<Vec<Build>, StageError> {
     let since = Timestamp::now() - AFTERMATH;
     let release = stage.store.release(key).await?;
-    let over = release.is_some_and(|r| {
+    let over = release.filter(|r| {
         r.lease.is_none() && r.status.may_start_again() && r.completed_at > Some(since)
     });
-    if !over {
-        return Ok(());
+    let Some(over) = over else {
+        return Ok(Vec::new());
+    };
+    let mut builds = stage.store.builds(key).await?;
+    // Those of a later generation have a new owner since.
+    builds.retain(|build| build.generation <= over.generation);
+    Ok(builds)
+}
+
+async fn end_late(stage: &Stage, build: &Build) -> Result<(), StageError> {
+    if build.status == BuildStatus::Pending {
+        let why = "the release ended before this build";
+        let ended = build.ended(BuildStatus::Cancelled, why.into(), Timestamp::now());
+        stage.store.change_build(build, &ended, why).await?;
     }
-    for build in stage.store.builds(key).await? {
-        if build.status == BuildStatus::Pending {
-            let why = "the release ended before this build";
-            let ended = build.ended(BuildStatus::Cancelled, why.into(), Timestamp::now());
-            stage.store.change_build(&build, &ended, why).await?;
-        }
-        if build.status == BuildStatus::Cancelled {
-            late_run(stage, &build).await?;
-        }
+    if build.status.is_failed() {
+        late_run(stage, build).await?;
     }
     Ok(())
 }
 
-/// Cancels the run of a cancelled build: its claimed one that a re-run in flight has
+/// Cancels the run of a build that ended: its claimed one that a re-run in flight has
 /// started again, or the one of its orphaned lock.
 async fn late_run(stage: &Stage, build: &Build) -> Result<(), StageError> {
     let github = |error: commons_github::Error| {
@@ -98,22 +136,32 @@ async fn late_run(stage: &Stage, build: &Build) -> Result<(), StageError> {
         StageError::Unavailable(format!("the run of {component} was not cancelled: {error}"))
     };
     if let Some(run) = build.workflow_run_id {
-        let found = stage.github.run(&build.repository, run).await;
-        if found.map_err(github)?.status == "completed" {
-            return Ok(());
+        match stage.github.run(&build.repository, run).await {
+            Ok(found) if found.status != "completed" && is_ours(build, &found) => {}
+            // It has ended, a person runs it again, or somebody has deleted it.
+            Ok(_) | Err(commons_github::Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(github(error)),
         }
-        let cancelled = stage.github.cancel(&build.repository, run).await;
-        return match cancelled {
+        return match stage.github.cancel(&build.repository, run).await {
             Err(commons_github::Error::Conflict { .. }) => Ok(()),
             cancelled => cancelled.map_err(github),
         };
     }
     let lock = stage.store.lock(&build.repository).await?;
-    let lock = lock.filter(|lock| lock.orphaned && build.nonce.as_ref() == Some(&lock.nonce));
+    let ours =
+        |nonce: &String| build.nonce.as_ref() == Some(nonce) || build.abandoned.contains(nonce);
+    let lock = lock.filter(|lock| lock.orphaned && ours(&lock.nonce));
     if let Some(lock) = lock {
         cancel_orphan(stage, &build.repository, &lock, Some(build)).await?;
     }
     Ok(())
+}
+
+/// Whether what runs is the attempt that the build has asked for, and none that a person
+/// started since.
+fn is_ours(build: &Build, run: &commons_github::Run) -> bool {
+    let by = build.post_deadline.map(|deadline| deadline + CLOCK_SKEW);
+    Some(run.run_attempt) <= build.run_attempt && run.run_started_at <= by
 }
 
 /// Records the error of every build whose child does not run any more.

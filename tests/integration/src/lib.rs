@@ -10,6 +10,7 @@ pub use rights::{Holder, Permission, Rights};
 pub use stage::{StageWorld, repository};
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -314,6 +315,13 @@ async fn items(account: &Account, table: &str, version: &str, prefix: &str) -> V
 /// The repositories that a manifest of [`RELEASE_REPOSITORY`] names.
 pub fn fixture(manifest: &str) -> Vec<Repository> {
     fixture_repositories(manifest, RELEASE_REPOSITORY).expect("a manifest")
+}
+
+/// Says that something could not be tried. Not with a macro: a test's output is kept
+/// from whoever watches while it passes.
+pub(crate) fn skipped(what: &str) {
+    let written = writeln!(std::io::stderr(), "skipped: {what}");
+    written.expect("standard error");
 }
 
 fn unique() -> String {

@@ -87,7 +87,9 @@ impl Oracle {
         let read = || match fetch() {
             Ok(folder) => Some(Oracle::read(&folder)),
             Err(why) => {
-                println!("skipped: nothing is held against GitHub's descriptions: {why}");
+                crate::skipped(&format!(
+                    "nothing is held against GitHub's descriptions: {why}"
+                ));
                 None
             }
         };

@@ -14,7 +14,7 @@ pub fn gh() -> Option<PathBuf> {
         .map(|folder| folder.join("gh"))
         .find(|program| program.is_file());
     if found.is_none() {
-        println!("skipped: gh is not installed (apt-get install gh)");
+        crate::skipped("gh is not installed (apt-get install gh)");
     }
     found
 }
@@ -24,7 +24,7 @@ pub fn aws() -> Option<PathBuf> {
     match install_aws() {
         Ok(program) => Some(program),
         Err(why) => {
-            println!("skipped: the AWS CLI cannot be installed: {why}");
+            crate::skipped(&format!("the AWS CLI cannot be installed: {why}"));
             None
         }
     }

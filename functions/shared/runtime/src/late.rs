@@ -42,21 +42,21 @@ pub fn candidate(run: commons_github::Run) -> Candidate {
 }
 
 /// Claims a run for the dispatch that it came from, and cancels it. Another claim wins:
-/// then the run is not touched.
+/// then the run is not touched, and the answer is false.
 pub async fn cancel_late(
     stage: &Stage,
     repository: &RepoName,
     run: u64,
     claim: &Claim,
-) -> Result<(), LateError> {
+) -> Result<bool, LateError> {
     let claimed = stage.store.claim(repository, run, claim).await?;
     if let Claimed::By(_) = claimed {
-        return Ok(());
+        return Ok(false);
     }
     tracing::warn!(run, %repository, component = claim.component, "a run came late; it is cancelled");
     match stage.github.cancel(repository, run).await {
         // 409: it has ended by itself.
-        Ok(()) | Err(Error::Conflict { .. }) => Ok(()),
+        Ok(()) | Err(Error::Conflict { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
@@ -73,6 +73,11 @@ pub async fn cancel_orphan(
     holder: Option<&Build>,
 ) -> Result<bool, LateError> {
     let holder = holder.filter(|build| build.nonce.as_ref() == Some(&lock.nonce));
+    // Taken up again with its release: its own Poll claims the run.
+    if holder.is_some_and(|build| build.status.is_on_its_way()) {
+        return Ok(false);
+    }
+    let claim = claim_of(&lock.release, &lock.component, &lock.nonce);
     let since = holder
         .and_then(|build| build.baseline)
         .unwrap_or(lock.post_deadline - DISPATCH_DEADLINE - DISPATCH_BEGINS - CLOCK_SKEW);
@@ -83,14 +88,15 @@ pub async fn cancel_orphan(
         .find(|run| title_nonce(&run.display_title) == Some(&lock.nonce));
     let found = match (shown, holder) {
         (Some(run), _) => Some(run.id),
-        (None, Some(build)) => the_only_one(stage, build, &runs).await?,
+        (None, Some(build)) => the_only_one(stage, build, &runs, &claim).await?,
         (None, None) => None,
     };
     let Some(run) = found else {
         return Ok(false);
     };
-    let claim = claim_of(&lock.release, &lock.component, &lock.nonce);
-    cancel_late(stage, repository, run, &claim).await?;
+    if !cancel_late(stage, repository, run, &claim).await? {
+        return Ok(false);
+    }
     stage.store.release_lock(repository, &lock.nonce).await?;
     Ok(true)
 }
@@ -104,22 +110,21 @@ pub fn claim_of(release: &ReleaseKey, component: &str, nonce: &str) -> Claim {
     }
 }
 
-/// The only unclaimed run that can be the build's: the lock kept others away.
+/// The run that is claimed so already, by whoever died before it cancelled it; else the
+/// only unclaimed one that can be the build's: the lock kept others away.
 async fn the_only_one(
     stage: &Stage,
     build: &Build,
     runs: &[Candidate],
+    claim: &Claim,
 ) -> Result<Option<u64>, LateError> {
     let login = stage.github.login().await?;
     let mut unclaimed = Vec::new();
     for run in candidates(build, runs, &login) {
-        if stage
-            .store
-            .claim_of(&build.repository, run.id)
-            .await?
-            .is_none()
-        {
-            unclaimed.push(run.id);
+        match stage.store.claim_of(&build.repository, run.id).await? {
+            None => unclaimed.push(run.id),
+            Some(claimed) if claimed == *claim => return Ok(Some(run.id)),
+            Some(_) => {}
         }
     }
     Ok(match unclaimed[..] {

@@ -127,6 +127,14 @@ impl Store {
         if before == after {
             return Ok(());
         }
+        // A generation only grows: whoever would lower it has lost the release.
+        if after.generation < before.generation {
+            return Err(StoreError::LeaseLost {
+                release: before.release.clone(),
+                held: after.generation,
+                stored: before.generation,
+            });
+        }
         let update = Update::between(&to_item(before)?, &to_item(after)?, false)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))

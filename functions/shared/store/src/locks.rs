@@ -27,12 +27,13 @@ pub enum Claimed {
     By(Claim),
 }
 
+// GitHub's names are the same in any case; a manifest and a webhook may differ in it.
 fn claim_key(repository: &RepoName, run: u64) -> String {
-    format!("run#{repository}/{run}")
+    format!("run#{}/{run}", repository.as_str().to_lowercase())
 }
 
 fn lock_key(repository: &RepoName) -> String {
-    format!("lock#{repository}")
+    format!("lock#{}", repository.as_str().to_lowercase())
 }
 
 impl Store {

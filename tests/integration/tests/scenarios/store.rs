@@ -324,3 +324,39 @@ async fn a_wake_up_counts_and_a_token_that_is_gone_is_no_error() {
     store.wake(&key, "nobody", true).await.unwrap();
     assert!(store.build(&key, "nobody").await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_generation_never_shrinks() {
+    let world = planned().await;
+    let mut later = world.build("bllvm-sdk").await;
+    let before = later.clone();
+    later.generation += 1;
+    let store = &world.stage.store;
+    store
+        .change_build(&before, &later, "the test")
+        .await
+        .unwrap();
+    let error = store.change_build(&later, &before, "the test").await;
+    assert!(
+        matches!(error, Err(StoreError::LeaseLost { .. })),
+        "{error:?}"
+    );
+    assert_eq!(world.build("bllvm-sdk").await, later);
+}
+
+#[tokio::test]
+async fn a_repository_s_claims_and_locks_are_the_same_in_any_case() {
+    let world = planned().await;
+    let store = &world.stage.store;
+    let loud = commons_domain::names::RepoName::new("BTCDECODED/BLLVM-SDK").unwrap();
+    let ours = claim(&world, "bllvm-sdk", "n");
+    store
+        .claim(&repository("bllvm-sdk"), 7, &ours)
+        .await
+        .unwrap();
+    assert_eq!(store.claim_of(&loud, 7).await.unwrap(), Some(ours));
+    let held = lock("BTCDecoded/bllvm/v0.1.0", "n");
+    let taken = store.take_lock(&repository("bllvm-sdk"), None, &held).await;
+    assert!(taken.unwrap());
+    assert_eq!(store.lock(&loud).await.unwrap(), Some(held));
+}

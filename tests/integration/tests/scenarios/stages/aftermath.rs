@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::release::ReleaseStatus;
 use github_simulator::FaultKind;
-use integration::{StageWorld, repository};
+use integration::{MANIFEST, StageWorld, fixture, repository};
 use serde_json::{Value, json};
 
 const DISPATCHES: &str = "/repos/{owner}/{repo}/dispatches";
@@ -112,6 +112,102 @@ async fn a_rerun_that_was_in_flight_is_cancelled_by_the_sweeper() {
     let run = world.build("bllvm-sdk").await.workflow_run_id.unwrap();
     world.settle(sweep()).await.unwrap();
     is_cancelled(&world, run).await;
+}
+
+#[tokio::test]
+async fn a_run_that_a_person_runs_again_after_the_end_is_left_alone() {
+    let (world, execution) = owned().await;
+    world.script("bllvm-sdk", |script| {
+        script.run_seconds = 480.0;
+        script.conclusions = vec!["failure".into(), "success".into()];
+    });
+    world.alter("bllvm-sdk", |b| b.spec.max_retries = 0).await;
+    world.dispatch("bllvm-sdk").await.unwrap();
+    world.polled("bllvm-sdk", commons_poll::Next::Over).await;
+    world.abort(&execution).await;
+    world.settle(sweep()).await.unwrap();
+    let build = world.build("bllvm-sdk").await;
+    let run = build.workflow_run_id.unwrap();
+    let github = &world.stage.github;
+    github
+        .rerun_failed_jobs(&build.repository, run)
+        .await
+        .unwrap();
+    world.settle(sweep()).await.unwrap();
+    let runs = world.runs("bllvm-sdk");
+    assert_eq!(runs[0].conclusion, None, "it runs: {runs:?}");
+    assert_eq!(world.github.calls().get(&format!("POST {CANCEL}")), None);
+}
+
+#[tokio::test]
+async fn a_late_run_that_shows_no_nonce_is_cancelled_though_the_first_try_failed() {
+    let mut repositories = fixture(MANIFEST);
+    for repository in &mut repositories {
+        repository
+            .workflows
+            .iter_mut()
+            .for_each(|w| w.run_name = false);
+    }
+    let mut world = StageWorld::with(repositories).await;
+    let machine = world.waiting_machine().await;
+    world.stage.config.state_machine_arn = machine.clone();
+    let execution = world.execute(&machine).await;
+    world.plan_as(&execution).await.unwrap();
+    world.script("bllvm-sdk", |script| script.run_seconds = 1e6);
+    world.fault("POST", DISPATCHES, FaultKind::Status(502, None));
+    world.dispatch("bllvm-sdk").await.unwrap();
+    world.abort(&execution).await;
+    world.settle(sweep()).await.unwrap();
+    let build = world.build("bllvm-sdk").await;
+    let late = appears(&world, &build);
+    world.fault("POST", CANCEL, FaultKind::Status(503, None));
+    assert!(world.settle(sweep()).await.is_err(), "it is told");
+    world.settle(sweep()).await.unwrap();
+    is_cancelled(&world, late).await;
+}
+
+#[tokio::test]
+async fn a_late_run_of_a_release_that_was_stopped_twice_is_cancelled() {
+    let (world, build) = stopped_in_the_post().await;
+    let machine = world.stage.config.state_machine_arn.clone();
+    let second = world.execute(&machine).await;
+    world.plan_as(&second).await.unwrap();
+    world.abort(&second).await;
+    world.settle(sweep()).await.unwrap();
+    let lock = world.stage.store.lock(&build.repository).await.unwrap();
+    assert_eq!(
+        lock.map(|lock| lock.nonce),
+        build.nonce,
+        "it may still come"
+    );
+    let late = appears(&world, &build);
+    world.settle(sweep()).await.unwrap();
+    is_cancelled(&world, late).await;
+}
+
+#[tokio::test]
+async fn the_run_of_a_build_that_was_adopted_is_nobody_elses_to_cancel() {
+    let (world, execution) = owned().await;
+    world.script("bllvm-sdk", |script| script.run_seconds = 1e6);
+    world.dispatch("bllvm-sdk").await.unwrap();
+    // GitHub refuses the cancellation: the build stays on its way, its lock is an orphan.
+    let runs = "/repos/{owner}/{repo}/actions/runs";
+    world.faults("GET", runs, FaultKind::Status(403, None), 1);
+    world.abort(&execution).await;
+    world.settle(sweep()).await.unwrap();
+    world.planned().await;
+    let build = world.build("bllvm-sdk").await;
+    assert!(build.status.is_on_its_way());
+    let store = &world.stage.store;
+    let lock = store.lock(&build.repository).await.unwrap().unwrap();
+    assert!(lock.orphaned);
+    // Another release waits for the same repository.
+    let found =
+        commons_runtime::cancel_orphan(&world.stage, &build.repository, &lock, Some(&build)).await;
+    assert!(!found.unwrap());
+    world.polled("bllvm-sdk", commons_poll::Next::Normal).await;
+    assert_eq!(store.lock(&build.repository).await.unwrap(), None);
+    assert_eq!(world.runs("bllvm-sdk").len(), 1);
 }
 
 #[tokio::test]

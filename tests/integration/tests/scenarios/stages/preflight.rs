@@ -355,5 +355,10 @@ async fn by_name_is_refused_where_it_makes_no_sense() {
     assert_eq!(text, "only: 'nobody' is no component of v0.1.0");
     let text = refused(&world, only("bllvm-sdk")).await;
     assert_eq!(text, "only: bllvm-sdk is in_progress: let it end first");
+    world
+        .alter("bllvm-node", |b| b.status = BuildStatus::Queued)
+        .await;
+    let text = refused(&world, only("bllvm-protocol")).await;
+    assert_eq!(text, "only: bllvm-node is queued: let it end first");
     assert_eq!(world.release().await, before, "the release stays as it is");
 }

@@ -59,13 +59,18 @@ async fn a_prerelease_stays_one_until_somebody_says_otherwise() {
 async fn a_nightly_is_the_commit_that_it_is_named_after() {
     let world = StageWorld::start().await;
     let named = world.github.push_commit(RELEASE_REPOSITORY);
-    world.github.push_commit(RELEASE_REPOSITORY);
     let version = format!("nightly-20261123-{}", &named[..12]);
     let me = world.execution("night");
     let input = json!({ "version": version });
-    let planned = world.plan_with(&me, input).await.unwrap();
+    let planned = world.plan_with(&me, input.clone()).await.unwrap();
     let release = world.stage.store.release(&planned.release).await.unwrap();
-    assert_eq!(release.unwrap().manifest_commit, Some(named));
+    let release = release.unwrap();
+    assert_eq!(release.manifest_commit.as_ref(), Some(&named));
+    assert_eq!(release.target_commit.as_ref(), Some(&named));
+    // What is built of it already stays; another commit is another night's.
+    world.github.push_commit(RELEASE_REPOSITORY);
+    let error = world.plan_with(&me, input).await.unwrap_err().to_string();
+    assert!(error.contains("the nightly is named after"), "{error}");
 }
 
 /// An aborted execution is settled while its successor plans, in every order.
