@@ -1,6 +1,6 @@
 //! The webhook's door: as it is deployed.
 
-use integration::World;
+use integration::{WEBHOOK_SECRET, World};
 
 #[tokio::test]
 async fn a_bad_signature_is_refused_and_starts_nothing() {
@@ -17,6 +17,36 @@ async fn a_bad_signature_is_refused_and_starts_nothing() {
         .await
         .unwrap();
     assert_eq!(answer.status().as_u16(), 401);
+    assert!(world.executions().await.is_empty());
+    world.stop().await;
+}
+
+/// A signed delivery, as it comes over the network.
+async fn deliver(world: &World, event: &str, kind: &str, body: String) -> u16 {
+    let signature = github_simulator::signature(WEBHOOK_SECRET, body.as_bytes());
+    let sent = local_cloud::http_client()
+        .unwrap()
+        .post(&world.stack.webhook_url)
+        .header("Content-Type", kind)
+        .header("X-GitHub-Event", event)
+        .header("X-GitHub-Delivery", "1")
+        .header("X-Hub-Signature-256", signature)
+        .body(body)
+        .send();
+    sent.await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_body_is_read_whatever_its_kind_up_to_a_limit() {
+    let world = World::start().await;
+    let ping = r#"{"zen":"Keep it logically awesome.","repository":{"full_name":"o/r"}}"#;
+    for kind in ["application/json", "application/octet-stream", "text/plain"] {
+        let status = deliver(&world, "ping", kind, ping.to_owned()).await;
+        assert_eq!(status, 200, "{kind}");
+    }
+    let large = "x".repeat(4 * 1024 * 1024 + 1);
+    let status = deliver(&world, "create", "application/json", large).await;
+    assert_eq!(status, 413);
     assert!(world.executions().await.is_empty());
     world.stop().await;
 }
