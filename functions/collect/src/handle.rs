@@ -5,7 +5,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Collected;
 use commons_domain::times::BUSY_WAIT;
-use commons_runtime::{Stage, StageError, end_build};
+use commons_runtime::{Stage, StageError, end_build, wait_out_of_sight};
 use serde::{Deserialize, Serialize};
 
 use crate::{CollectError, Job, collect_run};
@@ -87,6 +87,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                     count,
                 }),
                 error: None,
+                unseen_since: None,
                 ..build.clone()
             };
             stage
@@ -96,8 +97,11 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             Ok(answer(Next::Built))
         }
         Err(CollectError::CannotSee(why)) => {
-            tracing::warn!(%why, component = %build.component, "not collected yet");
-            Ok(answer(Next::Again))
+            let wait = wait_out_of_sight(&stage, &build, &why).await?;
+            Ok(Output {
+                next: Next::Again,
+                wait_seconds: stage.config.speed.wait_seconds(wait),
+            })
         }
         Err(error) => {
             end_build(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
-use commons_runtime::{Stage, StageError, claim_of, end_build};
+use commons_runtime::{Stage, StageError, claim_of, end_build, out_of_sight};
 use commons_store::Claimed;
 use jiff::Timestamp;
 
@@ -148,7 +148,7 @@ pub async fn refused_or_busy(
         fail(stage, build, error.to_string()).await?;
         return Ok(Next::Over);
     }
-    tracing::warn!(%error, "GitHub cannot be seen; the build keeps its place");
+    let why = error.to_string();
     if build.status == BuildStatus::Dispatching {
         let mut waiting = Build {
             status: BuildStatus::Retrying,
@@ -164,6 +164,7 @@ pub async fn refused_or_busy(
             .change_build(build, &waiting, "nothing was sent")
             .await?;
     }
+    out_of_sight(stage, build, &why).await?;
     Ok(Next::Busy)
 }
 

@@ -10,14 +10,18 @@
 
 mod act;
 
+use std::time::Duration;
+
 use commons_domain::build::Build;
 use commons_domain::build::BuildStatus;
 use commons_domain::dispatch::{Readiness, readiness};
 use commons_domain::lock::{self, Lock, LockDecision};
 use commons_domain::manifest::Trigger;
 use commons_domain::names::ReleaseKey;
-use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT};
-use commons_runtime::{Stage, StageError, cancel_orphan, end_build};
+use commons_domain::times::{
+    BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT, sight_wait,
+};
+use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -118,8 +122,34 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             end_build(&stage.store, &build, BuildStatus::Blocked, why).await?;
             Ok(answer(Next::Over, &build))
         }
-        Readiness::Ready => start(&stage, &build).await.map(|next| answer(next, &build)),
+        Readiness::Ready => {
+            let next = start(&stage, &build).await?;
+            match next {
+                Next::AwaitRun => in_sight(&stage, &build).await?,
+                Next::Busy => {
+                    let (store, generation) = (&stage.store, input.generation);
+                    let now = store
+                        .own_build(&input.release, &input.component, generation)
+                        .await?;
+                    if let Some(since) = now.unseen_since {
+                        let wait = unseen_wait(&stage, since);
+                        return Ok(Output {
+                            wait_seconds: stage.config.speed.wait_seconds(wait),
+                            ..answer(next, &build)
+                        });
+                    }
+                }
+                _ => {}
+            }
+            Ok(answer(next, &build))
+        }
     }
+}
+
+/// The wait of a build that GitHub cannot be asked about: ever longer.
+fn unseen_wait(stage: &Stage, since: Timestamp) -> Duration {
+    let unseen = Duration::try_from(Timestamp::now() - since).unwrap_or_default();
+    sight_wait(stage.config.speed.simulated(unseen))
 }
 
 async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {

@@ -1,14 +1,14 @@
 //! Finding the run of a dispatch, and claiming it.
 
+use commons_domain::attempts::Outcome;
 use commons_domain::build::{Build, MatchedBy};
 use commons_domain::matching::{self, Candidate, Match};
-use commons_domain::run::after_failure;
-use commons_domain::times::{RUN_APPEAR_TIMEOUT, backoff};
+use commons_domain::times::RUN_APPEAR_TIMEOUT;
 use commons_runtime::{Stage, cancel_late, candidate, claim_of};
 use commons_store::{Claim, Claimed};
 use jiff::Timestamp;
 
-use crate::{Look, Next, StoreOr, ended_or_retrying, jitter, wait_of};
+use crate::{Look, Next, StoreOr, after_attempt, ended_or_retrying, wait_of};
 
 /// Looks for the run of the present attempt in the repository's unfiltered list.
 pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
@@ -125,11 +125,7 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
         "NoRun: no run of {} appeared in {} after the dispatch; does it listen to '{}'?",
         build.workflow_path, build.repository, build.spec.event_type
     );
-    let wait = stage
-        .config
-        .speed
-        .real(backoff(build.retry_count + 1, jitter()));
-    let next = after_failure(&given_up, why, wait, now);
+    let next = after_attempt(stage, &given_up, Outcome::NoRun, why, false);
     if next.status.is_failed() {
         orphan_lock(stage, build).await?;
     }

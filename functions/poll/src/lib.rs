@@ -8,12 +8,18 @@
 
 mod claim;
 mod green;
+mod late;
 
+use std::time::Duration;
+
+use commons_domain::attempts::{Outcome, after, may_rerun};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
-use commons_domain::run::{NextWait, Progress, Seen, after_failure, next_wait, overdue, progress};
-use commons_domain::times::{BUSY_WAIT, backoff};
-use commons_runtime::{LateError, Stage, StageError, block_dependents, end_build};
+use commons_domain::run::{NextWait, Progress, Seen, next_wait, overdue, progress};
+use commons_domain::times::{BUSY_WAIT, backoff, sight_wait};
+use commons_runtime::{
+    LateError, Stage, StageError, block_dependents, end_build, in_sight, out_of_sight,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -84,10 +90,13 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         }
         BuildStatus::Pending | BuildStatus::Retrying => Next::Retry,
         _ => match look(&stage, &build).await {
-            Ok(next) => next,
+            Ok(next) => {
+                in_sight(&stage, &build).await?;
+                next
+            }
             Err(Look::CannotSee(error)) => {
-                tracing::warn!(%error, component = %build.component, "GitHub cannot be seen; the build keeps its state");
-                Next::Normal
+                let unseen = out_of_sight(&stage, &build, &error.to_string()).await?;
+                wait_unseen(unseen)
             }
             Err(Look::Stage(error)) => return Err(error),
         },
@@ -189,13 +198,9 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             } else {
                 BuildStatus::Queued
             });
-            if let Some(why) = overdue(
-                &next,
-                next.started_at.filter(|_| running),
-                stage.config.speed,
-                now,
-            ) {
-                return time_out(stage, build, run_id, why).await;
+            let since = next.started_at.filter(|_| running);
+            if let Some(why) = overdue(&next, since, stage.config.speed, now) {
+                return late::give_up(stage, build, &run, why).await;
             }
             if next != *build {
                 stage
@@ -222,51 +227,52 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
                 .map_err(Look::Stage)?;
             Ok(Next::Green)
         }
-        Progress::Failed(why) => {
-            let why = format!("{why} ({})", run.html_url);
-            failed_attempt(stage, build, why, now).await
-        }
         Progress::Cancelled => {
-            if stage
-                .github
-                .jobs(&build.repository, run_id)
-                .await?
-                .is_empty()
-            {
-                // Its concurrency group dropped it before any job: dispatched anew.
-                let fresh = Build {
-                    workflow_run_id: None,
-                    run_attempt: None,
-                    ..build.clone()
-                };
-                let next = after_failure(
-                    &fresh,
-                    "the run was cancelled before any job started".into(),
-                    stage
-                        .config
-                        .speed
-                        .real(backoff(build.retry_count + 1, jitter())),
-                    now,
-                );
-                return ended_or_retrying(stage, build, next).await;
-            }
-            let why = format!("the run was cancelled ({})", run.html_url);
-            end_build(&stage.store, build, BuildStatus::Cancelled, why)
-                .await
-                .map_err(Look::Stage)?;
-            Ok(Next::Over)
+            let jobs = stage.github.jobs(&build.repository, run_id).await?;
+            let (outcome, why) = if jobs.is_empty() {
+                let why = "the run was cancelled before any job started";
+                (Outcome::Dropped, why)
+            } else {
+                (Outcome::CancelledByPerson, "the run was cancelled")
+            };
+            run_over(stage, build, &run, outcome, why.into()).await
         }
-        Progress::Ended(status, why) => {
-            let why = format!("{why} ({})", run.html_url);
-            end_build(&stage.store, build, status, why)
-                .await
-                .map_err(Look::Stage)?;
-            Ok(Next::Over)
-        }
+        Progress::Ended(outcome, why) => run_over(stage, build, &run, outcome, why).await,
+    }
+}
+
+/// A run that ended without success: another attempt, or the end.
+async fn run_over(
+    stage: &Stage,
+    build: &Build,
+    run: &commons_github::Run,
+    outcome: Outcome,
+    why: String,
+) -> Result<Next, Look> {
+    // It was cancelled since it took too long, whatever it calls that.
+    let (outcome, why) = match &build.overdue {
+        Some(overdue) => (Outcome::TooLong, overdue.clone()),
+        None => (outcome, why),
+    };
+    let why = format!("{why} ({})", run.html_url);
+    let rerun = may_rerun(run.created_at, run.run_attempt, Timestamp::now());
+    attempt_over(stage, build, outcome, why, rerun).await
+}
+
+/// The wait of a build that cannot be seen: ever longer.
+fn wait_unseen(unseen: Duration) -> Next {
+    match sight_wait(unseen).as_secs() {
+        wait if wait <= 15 => Next::Soon,
+        wait if wait <= 60 => Next::Normal,
+        _ => Next::Long,
     }
 }
 
 fn wait_of(build: &Build) -> Next {
+    // It is about to end.
+    if build.overdue.is_some() {
+        return Next::Soon;
+    }
     match next_wait(build) {
         NextWait::Soon => Next::Soon,
         NextWait::Normal => Next::Normal,
@@ -293,25 +299,33 @@ async fn lost_rerun(stage: &Stage, build: &Build, now: Timestamp) -> Result<Opti
         run_attempt: build.run_attempt.map(|attempt| attempt.saturating_sub(1)),
         ..build.clone()
     };
-    let wait = stage
-        .config
-        .speed
-        .real(backoff(build.retry_count + 1, jitter()));
-    let next = after_failure(&before, "NoRun: the re-run did not start".into(), wait, now);
+    let why = "NoRun: the re-run did not start".to_owned();
+    let next = after_attempt(stage, &before, Outcome::NoRerun, why, true);
     ended_or_retrying(stage, build, next).await.map(Some)
 }
 
-async fn failed_attempt(
+/// What an attempt that came to nothing makes of its build.
+fn after_attempt(
     stage: &Stage,
     build: &Build,
+    outcome: Outcome,
     why: String,
-    now: Timestamp,
+    rerun: bool,
+) -> Build {
+    let wait = backoff(build.retry_count + 1, jitter());
+    let wait = stage.config.speed.real(wait);
+    after(build, outcome, why, rerun, wait, Timestamp::now())
+}
+
+async fn attempt_over(
+    stage: &Stage,
+    build: &Build,
+    outcome: Outcome,
+    why: String,
+    rerun: bool,
 ) -> Result<Next, Look> {
-    let wait = stage
-        .config
-        .speed
-        .real(backoff(build.retry_count + 1, jitter()));
-    ended_or_retrying(stage, build, after_failure(build, why, wait, now)).await
+    let next = after_attempt(stage, build, outcome, why, rerun);
+    ended_or_retrying(stage, build, next).await
 }
 
 /// Writes what a failed attempt makes of its build.
@@ -327,25 +341,6 @@ async fn ended_or_retrying(stage: &Stage, build: &Build, next: Build) -> Result<
     }
     let why = next.error.clone().unwrap_or_default();
     end_build(&stage.store, build, next.status, why)
-        .await
-        .map_err(Look::Stage)?;
-    Ok(Next::Over)
-}
-
-/// Over a limit of the manifest: cancel the run, and end.
-async fn time_out(stage: &Stage, build: &Build, run: u64, why: String) -> Result<Next, Look> {
-    stage
-        .store
-        .own_release(&build.release, build.generation)
-        .await
-        .map_err(StoreOr)?;
-    match stage.github.cancel(&build.repository, run).await {
-        Ok(()) => {}
-        // It ended in this moment: the next look sees how.
-        Err(commons_github::Error::Conflict { .. }) => return Ok(Next::Soon),
-        Err(error) => return Err(error.into()),
-    }
-    end_build(&stage.store, build, BuildStatus::TimedOut, why)
         .await
         .map_err(Look::Stage)?;
     Ok(Next::Over)

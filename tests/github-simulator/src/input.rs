@@ -107,6 +107,10 @@ pub struct Script {
     pub artifacts: Vec<Artifact>,
     /// The names of its jobs.
     pub jobs: Vec<String>,
+    /// The environment whose approval its runs wait for, without end.
+    pub approval: Option<String>,
+    /// Runs go on when they are cancelled; only force ends them.
+    pub ignores_cancel: bool,
 }
 
 impl Default for Script {
@@ -117,6 +121,8 @@ impl Default for Script {
             conclusions: vec!["success".into()],
             artifacts: Vec::new(),
             jobs: vec!["build".into()],
+            approval: None,
+            ignores_cancel: false,
         }
     }
 }

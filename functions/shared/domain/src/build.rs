@@ -172,6 +172,15 @@ pub struct Build {
     /// Its verified files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
+    /// Why its run is being cancelled: it took too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue: Option<String>,
+    /// When GitHub was asked to cancel it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_asked_at: Option<Timestamp>,
+    /// Since when it cannot be seen how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_since: Option<Timestamp>,
     /// What went wrong, one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -234,6 +243,9 @@ impl Build {
             started_at: None,
             completed_at: None,
             collected: None,
+            overdue: None,
+            cancel_asked_at: None,
+            unseen_since: None,
             error: None,
             child: None,
         }
@@ -272,6 +284,7 @@ impl Build {
             adopted.seq += 1;
             adopted.wait_token = None;
             adopted.error = None;
+            adopted.unseen_since = None;
             adopted.child = None;
             adopted
         }
@@ -308,6 +321,8 @@ impl Build {
         next.workflow_run_id = None;
         next.run_attempt = None;
         next.matched_by = None;
+        next.overdue = None;
+        next.cancel_asked_at = None;
         next.error = None;
         next
     }
@@ -329,6 +344,8 @@ impl Build {
         next.post_deadline = Some(now + DISPATCH_BEGINS + DISPATCH_DEADLINE);
         next.retry_at = None;
         next.started_at = None;
+        next.overdue = None;
+        next.cancel_asked_at = None;
         next.error = None;
         next
     }

@@ -4,6 +4,7 @@
 //! Nothing here does I/O: clocks, ids and what was read are passed in, so every
 //! rule can be tested, and explored, as a value.
 
+pub mod attempts;
 pub mod build;
 pub mod dispatch;
 pub mod graph;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::attempts::Outcome;
 use crate::build::{Build, BuildStatus};
 use crate::times::Speed;
 
@@ -33,12 +34,10 @@ pub enum Progress {
     InProgress,
     /// Succeeded.
     Green,
-    /// Failed in a way that another attempt may mend.
-    Failed(String),
     /// Cancelled: by its concurrency group if it has no jobs, else by a person.
     Cancelled,
-    /// Ended in a way that another attempt does not mend.
-    Ended(BuildStatus, String),
+    /// Ended without success; the sentence says how.
+    Ended(Outcome, String),
 }
 
 /// Reads a run for `build`.
@@ -48,7 +47,7 @@ pub fn progress(build: &Build, seen: &Seen) -> Progress {
             "the run builds commit {}, but the build is pinned at {}",
             seen.head_sha, build.pin
         );
-        return Progress::Ended(BuildStatus::Failure, error);
+        return Progress::Ended(Outcome::PinMoved, error);
     }
     if build
         .run_attempt
@@ -60,20 +59,17 @@ pub fn progress(build: &Build, seen: &Seen) -> Progress {
         ("queued" | "requested" | "pending" | "waiting", _) => Progress::Queued,
         ("in_progress", _) => Progress::InProgress,
         ("completed", Some("success")) => Progress::Green,
-        ("completed", Some(conclusion @ ("failure" | "timed_out"))) => {
-            Progress::Failed(format!("the run ended as {conclusion}"))
-        }
         ("completed", Some("cancelled")) => Progress::Cancelled,
-        (
-            "completed",
-            Some(
-                conclusion @ ("startup_failure" | "action_required" | "neutral" | "skipped"
-                | "stale"),
-            ),
-        ) => Progress::Ended(
-            BuildStatus::Failure,
-            format!("the run ended as {conclusion}"),
-        ),
+        ("completed", Some(conclusion)) => {
+            let outcome = match conclusion {
+                "failure" | "timed_out" => Outcome::Failed,
+                "startup_failure" => Outcome::StartupFailure,
+                "action_required" => Outcome::ActionRequired,
+                "neutral" | "skipped" | "stale" => Outcome::NothingBuilt,
+                _ => return Progress::Unknown,
+            };
+            Progress::Ended(outcome, format!("the run ended as {conclusion}"))
+        }
         _ => Progress::Unknown,
     }
 }
@@ -99,25 +95,6 @@ pub fn overdue(
         }
         _ => None,
     }
-}
-
-/// After a failed attempt: another one, or the end.
-pub fn after_failure(build: &Build, error: String, wait: Duration, now: Timestamp) -> Build {
-    if build.retry_count >= build.spec.max_retries {
-        let tries = build.retry_count + 1;
-        let error = if tries > 1 {
-            format!("{error}, in {tries} attempts")
-        } else {
-            error
-        };
-        return build.ended(BuildStatus::Failure, error, now);
-    }
-    let mut next = build.clone();
-    next.status = BuildStatus::Retrying;
-    next.retry_count += 1;
-    next.retry_at = Some(now + wait);
-    next.error = None;
-    next
 }
 
 /// Which of the three waits follows a look at a run.

@@ -1,8 +1,7 @@
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use super::{NextWait, Progress, Seen, after_failure, next_wait, overdue, progress};
+use super::{NextWait, Progress, Seen, next_wait, overdue, progress};
+use crate::attempts::Outcome;
 use crate::build::{Build, BuildStatus, MatchedBy, Planned};
 use crate::manifest::Manifest;
 use crate::names::{ReleaseKey, RepoName};
@@ -52,26 +51,18 @@ fn every_state_of_a_run_means_something() {
     assert_eq!(of("in_progress", None), Progress::InProgress);
     assert_eq!(of("completed", Some("success")), Progress::Green);
     assert_eq!(of("completed", Some("cancelled")), Progress::Cancelled);
-    for again in ["failure", "timed_out"] {
-        assert!(
-            matches!(of("completed", Some(again)), Progress::Failed(_)),
-            "{again}"
-        );
-    }
-    for end in [
-        "startup_failure",
-        "action_required",
-        "neutral",
-        "skipped",
-        "stale",
+    for (conclusion, outcome) in [
+        ("failure", Outcome::Failed),
+        ("timed_out", Outcome::Failed),
+        ("startup_failure", Outcome::StartupFailure),
+        ("action_required", Outcome::ActionRequired),
+        ("neutral", Outcome::NothingBuilt),
+        ("skipped", Outcome::NothingBuilt),
+        ("stale", Outcome::NothingBuilt),
     ] {
-        assert!(
-            matches!(
-                of("completed", Some(end)),
-                Progress::Ended(BuildStatus::Failure, _)
-            ),
-            "{end}"
-        );
+        let why = format!("the run ended as {conclusion}");
+        let ended = Progress::Ended(outcome, why);
+        assert_eq!(of("completed", Some(conclusion)), ended);
     }
 }
 
@@ -107,21 +98,8 @@ fn a_run_of_another_commit_is_refused() {
         ..seen("completed", Some("success"))
     };
     assert!(
-        matches!(progress(&claimed(), &other), Progress::Ended(BuildStatus::Failure, why) if why.contains("pinned at p"))
+        matches!(progress(&claimed(), &other), Progress::Ended(Outcome::PinMoved, why) if why.contains("pinned at p"))
     );
-}
-
-#[test]
-fn failures_are_counted_to_the_manifest_s_limit() {
-    let wait = Duration::from_secs(30);
-    let again = after_failure(&claimed(), "it failed".into(), wait, at(10));
-    assert_eq!(
-        (again.status, again.retry_count, again.retry_at),
-        (BuildStatus::Retrying, 1, Some(at(40)))
-    );
-    let over = after_failure(&again, "it failed".into(), wait, at(50));
-    assert_eq!(over.status, BuildStatus::Failure);
-    assert_eq!(over.error.as_deref(), Some("it failed, in 2 attempts"));
 }
 
 #[test]

@@ -15,6 +15,10 @@ pub const BUSY_WAIT: Duration = Duration::from_secs(15);
 pub const BACKOFF_BASE: Duration = Duration::from_secs(30);
 /// Longest wait between attempts.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(600);
+/// A run that was cancelled has ended by then, or is cancelled by force.
+pub const FORCE_CANCEL_AFTER: Duration = Duration::from_secs(300);
+/// Who has seen nothing for so long gives up, and leaves everything as it is.
+pub const BLIND_AFTER: Duration = Duration::from_secs(30 * 60);
 /// GitHub asks for a second between writes that create content.
 pub const BETWEEN_WRITES: Duration = Duration::from_secs(1);
 
@@ -47,8 +51,23 @@ pub fn backoff(retry: u32, jitter: f64) -> Duration {
     ceiling.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
+/// How long to wait for the next look when nothing could be seen for `unseen`: ever
+/// longer, as long as it would not lead past [`BLIND_AFTER`] by much.
+pub fn sight_wait(unseen: Duration) -> Duration {
+    (unseen / 4).clamp(BUSY_WAIT, Duration::from_secs(300))
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn who_sees_nothing_looks_ever_less_often() {
+        let wait = |seconds| sight_wait(Duration::from_secs(seconds)).as_secs();
+        assert_eq!(
+            [wait(0), wait(60), wait(400), wait(1800)],
+            [15, 15, 100, 300]
+        );
+    }
+
     use super::*;
 
     #[test]

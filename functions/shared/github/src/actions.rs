@@ -184,6 +184,40 @@ impl GitHub {
         .map(drop)
     }
 
+    /// Names of the environments whose approval a run waits for:
+    /// `GET …/actions/runs/{id}/pending_deployments`.
+    pub async fn pending_environments(
+        &self,
+        repository: &RepoName,
+        run: u64,
+    ) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Pending {
+            environment: Environment,
+        }
+        #[derive(Deserialize)]
+        struct Environment {
+            name: Option<String>,
+        }
+        let path = format!("/repos/{repository}/actions/runs/{run}/pending_deployments");
+        let pending = self.get::<Vec<Pending>>(&path).await?;
+        Ok(pending
+            .into_iter()
+            .filter_map(|p| p.environment.name)
+            .collect())
+    }
+
+    /// `POST …/actions/runs/{id}/force-cancel`: for one that does not heed a cancel.
+    pub async fn force_cancel(&self, repository: &RepoName, run: u64) -> Result<(), Error> {
+        self.write(
+            Method::POST,
+            &format!("/repos/{repository}/actions/runs/{run}/force-cancel"),
+            None,
+        )
+        .await
+        .map(drop)
+    }
+
     /// `POST …/actions/runs/{id}/cancel`; a conflict when it has ended.
     pub async fn cancel(&self, repository: &RepoName, run: u64) -> Result<(), Error> {
         self.write(

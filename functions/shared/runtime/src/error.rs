@@ -30,6 +30,9 @@ pub enum StageError {
     /// GitHub or AWS could not be seen: try again.
     #[error("{0}")]
     Unavailable(String),
+    /// Nothing could be seen for too long: everything stays as it is, for who resumes.
+    #[error("{0}")]
+    Blind(String),
     /// A defect of ours.
     #[error("{0}")]
     Internal(String),
@@ -46,6 +49,7 @@ impl StageError {
             Self::NotComplete(_) => "NotComplete",
             Self::VerificationFailed(_) => "VerificationFailed",
             Self::Unavailable(_) => "Unavailable",
+            Self::Blind(_) => "Blind",
             Self::Internal(_) => "Internal",
         }
     }

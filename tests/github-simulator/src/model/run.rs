@@ -14,6 +14,8 @@ use crate::view::RunView;
 const MAX_ATTEMPTS: u32 = 50;
 /// How long a running job takes to notice that it is cancelled, simulated.
 const CANCEL_SECONDS: f64 = 2.0;
+/// Longer than anybody waits, in simulated seconds.
+const FOR_EVER: f64 = 1e9;
 
 /// What started a run.
 #[derive(Debug, Clone)]
@@ -72,7 +74,11 @@ pub(crate) fn real(seconds: f64, speed: f64) -> SignedDuration {
 
 impl Attempt {
     fn new(number: u32, actor: String, script: &Prepared, speed: f64, now: Timestamp) -> Self {
-        let starts_at = now + real(script.script.queue_seconds, speed);
+        let queued = match script.script.approval {
+            Some(_) => FOR_EVER,
+            None => script.script.queue_seconds,
+        };
+        let starts_at = now + real(queued, speed);
         Self {
             number,
             actor,
@@ -127,6 +133,7 @@ impl Run {
         match self.latest() {
             attempt if attempt.completed => "completed",
             attempt if attempt.started => "in_progress",
+            _ if self.script.script.approval.is_some() => "waiting",
             _ => "queued",
         }
     }
@@ -220,6 +227,7 @@ impl Run {
         speed: f64,
         now: Timestamp,
     ) -> Result<(), Refusal> {
+        let ignored = self.script.script.ignores_cancel && !force;
         let attempt = self.latest_mut();
         if attempt.completed {
             return Err(Refusal::new(
@@ -232,6 +240,9 @@ impl Run {
         } else {
             real(CANCEL_SECONDS, speed)
         };
+        if ignored {
+            return Ok(());
+        }
         if attempt.started {
             attempt.ends_at = attempt.ends_at.min(now + delay);
         } else {

@@ -109,6 +109,22 @@ impl Render {
         (0..).zip(&run.script.script.jobs).map(job).collect()
     }
 
+    pub(crate) fn pending_deployment(&self, repo: &Repo, environment: &str) -> Value {
+        json!({
+            "environment": {
+                "id": repo.id,
+                "node_id": format!("EN_{}", repo.id),
+                "name": environment,
+                "url": format!("{}/environments/{environment}", self.repo_url(repo)),
+                "html_url": format!("{}/deployments/activity_log?environments_filter={environment}", self.repo_html(repo)),
+            },
+            "wait_timer": 0,
+            "wait_timer_started_at": null,
+            "current_user_can_approve": true,
+            "reviewers": [],
+        })
+    }
+
     pub(crate) fn artifact(&self, repo: &Repo, run: &Run, stored: &Stored) -> Value {
         let url = format!("{}/actions/artifacts/{}", self.repo_url(repo), stored.id);
         json!({

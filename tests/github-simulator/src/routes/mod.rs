@@ -85,6 +85,10 @@ fn repository() -> Router<Arc<App>> {
         .route(&at("/actions/runs"), get(runs::list))
         .route(&at("/actions/runs/{run_id}"), get(runs::get))
         .route(&at("/actions/runs/{run_id}/jobs"), get(runs::jobs))
+        .route(
+            &at("/actions/runs/{run_id}/pending_deployments"),
+            get(runs::pending_deployments),
+        )
         .route(&at("/actions/runs/{run_id}/rerun"), post(runs::rerun))
         .route(
             &at("/actions/runs/{run_id}/rerun-failed-jobs"),

@@ -199,6 +199,22 @@ fn end(app: &App, name: &str, id: u64, force: bool) -> Answer {
     answer(202, json!({}))
 }
 
+/// The environment whose approval the run waits for, if it does.
+pub(super) async fn pending_deployments(
+    State(app): Shared,
+    Path((owner, repo, id)): Under<u64>,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let run = repo.run(id).ok_or_else(Refusal::not_found)?;
+        let waiting = run.status() == "waiting";
+        let environment = run.script.script.approval.clone().filter(|_| waiting);
+        let pending = environment.map(|name| render.pending_deployment(repo, &name));
+        answer(200, pending.into_iter().collect())
+    })
+}
+
 /// The artifacts of all attempts, newest first.
 pub(super) async fn artifacts(
     State(app): Shared,

@@ -146,6 +146,15 @@ fn the_manifest_s_fields_in_the_documents_are_those_that_are_read() {
 }
 
 #[test]
+fn what_follows_an_attempt_is_told_as_it_is_decided() {
+    let table = commons_domain::attempts::table();
+    assert!(
+        read("README.md").contains(&table),
+        "README.md does not show:\n{table}"
+    );
+}
+
+#[test]
 fn the_code_map_is_of_the_code_that_is_there() {
     let mut seen = 0;
     for row in table(&read("README.md"), "| where | what |") {

@@ -119,6 +119,7 @@ async fn every_error_that_is_caught_by_name_is_one_that_is_raised() {
         StageError::NotComplete(text()),
         StageError::VerificationFailed(text()),
         StageError::Unavailable(text()),
+        StageError::Blind(text()),
         StageError::Internal(text()),
     ]
     .iter()

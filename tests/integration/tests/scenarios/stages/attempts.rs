@@ -2,6 +2,7 @@
 
 use commons_domain::build::{Build, BuildStatus};
 use commons_poll::Next;
+use commons_runtime::StageError;
 use github_simulator::{FaultKind, Script};
 use integration::StageWorld;
 use jiff::Timestamp;
@@ -136,7 +137,8 @@ async fn a_run_that_takes_too_long_is_cancelled_by_the_manifest_s_limit() {
     world.polled(SDK, Next::Normal).await;
     let long_ago = Timestamp::now() - Duration::from_secs(3600);
     world.alter(SDK, |b| b.started_at = Some(long_ago)).await;
-    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Over);
+    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Soon);
+    world.polled(SDK, Next::Over).await;
     let build = ended(&world, BuildStatus::TimedOut).await;
     assert!(build.error.unwrap().contains("timeout_minutes = 60"));
     assert_eq!(calls(&world, CANCEL), 1);
@@ -148,10 +150,85 @@ async fn a_run_that_is_queued_too_long_is_cancelled_by_the_manifest_s_limit() {
     world.polled(SDK, Next::Soon).await;
     let long_ago = Timestamp::now() - Duration::from_secs(3600);
     world.alter(SDK, |b| b.dispatched_at = Some(long_ago)).await;
-    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Over);
+    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Soon);
+    world.polled(SDK, Next::Over).await;
     let build = ended(&world, BuildStatus::TimedOut).await;
     assert!(build.error.unwrap().contains("queue_timeout_minutes = 240"));
     assert_eq!(calls(&world, CANCEL), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_does_not_heed_a_cancel_is_ended_by_force() {
+    let world = dispatched(|script| {
+        script.run_seconds = 1e6;
+        script.ignores_cancel = true;
+    })
+    .await;
+    world.polled(SDK, Next::Normal).await;
+    let long_ago = Timestamp::now() - Duration::from_secs(3600);
+    world.alter(SDK, |b| b.started_at = Some(long_ago)).await;
+    for _ in 0..2 {
+        assert_eq!(world.poll(SDK).await.unwrap().next, Next::Soon);
+    }
+    assert_eq!(calls(&world, CANCEL), 1, "it is asked once");
+    let long_ago = Timestamp::now() - Duration::from_secs(60);
+    world
+        .alter(SDK, |b| b.cancel_asked_at = Some(long_ago))
+        .await;
+    world.polled(SDK, Next::Over).await;
+    let force = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel";
+    assert_eq!(world.github.calls().get(force), Some(&1));
+    ended(&world, BuildStatus::TimedOut).await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_an_approval_says_whose() {
+    let world = dispatched(|script| script.approval = Some("production".into())).await;
+    world.polled(SDK, Next::Soon).await;
+    let long_ago = Timestamp::now() - Duration::from_secs(3600);
+    world.alter(SDK, |b| b.dispatched_at = Some(long_ago)).await;
+    world.polled(SDK, Next::Over).await;
+    let build = ended(&world, BuildStatus::TimedOut).await;
+    let error = build.error.unwrap();
+    let approval = "waits for the approval of the environment production";
+    assert!(error.contains(approval), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_seen_is_looked_at_ever_less_often_and_given_up() {
+    let world = dispatched(|script| script.run_seconds = 1e6).await;
+    world.polled(SDK, Next::Normal).await;
+    let run = "/repos/{owner}/{repo}/actions/runs/{run_id}";
+    world.faults("GET", run, FaultKind::Status(502, None), 1_000);
+    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Soon);
+    let blind = world.build(SDK).await;
+    assert_eq!(blind.status, BuildStatus::InProgress, "it keeps its state");
+    assert!(blind.unseen_since.is_some());
+    // 120 simulated seconds pass in one.
+    for (milliseconds, next) in [(600, Next::Normal), (5_000, Next::Long)] {
+        let since = Timestamp::now() - Duration::from_millis(milliseconds);
+        world.alter(SDK, |b| b.unseen_since = Some(since)).await;
+        let answer = world.poll(SDK).await.unwrap();
+        assert_eq!(answer.next, next, "{milliseconds}");
+    }
+    let since = Timestamp::now() - Duration::from_secs(16);
+    world.alter(SDK, |b| b.unseen_since = Some(since)).await;
+    let error = world.poll(SDK).await.unwrap_err();
+    assert!(matches!(error, StageError::Blind(_)), "{error:?}");
+    assert_eq!(world.build(SDK).await.status, BuildStatus::InProgress);
+}
+
+#[tokio::test]
+async fn one_look_that_sees_begins_the_time_anew() {
+    let world = dispatched(|script| script.run_seconds = 1e6).await;
+    world.polled(SDK, Next::Normal).await;
+    let run = "/repos/{owner}/{repo}/actions/runs/{run_id}";
+    // As often as the client tries one look.
+    world.faults("GET", run, FaultKind::Status(502, None), 3);
+    world.poll(SDK).await.unwrap();
+    assert!(world.build(SDK).await.unseen_since.is_some());
+    world.polled(SDK, Next::Normal).await;
+    assert_eq!(world.build(SDK).await.unseen_since, None);
 }
 
 #[tokio::test]

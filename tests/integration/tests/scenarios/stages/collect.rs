@@ -225,7 +225,9 @@ async fn github_out_of_sight_leaves_it_green_for_the_next_call() {
         let answer = world.collect("bllvm-sdk").await.unwrap();
         assert_eq!(answer.next, Next::Again, "{route}");
         assert!(answer.wait_seconds >= 1);
-        assert_eq!(world.build("bllvm-sdk").await, green, "{route}");
+        let mut after = world.build("bllvm-sdk").await;
+        assert!(after.unseen_since.take().is_some(), "{route}");
+        assert_eq!(after, green, "{route}");
     }
 }
 

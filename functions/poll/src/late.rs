@@ -1,0 +1,64 @@
+//! A run that takes longer than the manifest allows: it is cancelled, by force if it does
+//! not heed that, and the build ends when it has ended.
+
+use commons_domain::attempts::Outcome;
+use commons_domain::build::Build;
+use commons_domain::times::FORCE_CANCEL_AFTER;
+use commons_github::{Error, Run};
+use commons_runtime::Stage;
+use jiff::Timestamp;
+
+use crate::{Look, Next, StoreOr, run_over};
+
+/// One more step towards the end of a run that takes too long.
+///
+/// Running it twice is safe: what was asked for is written down, and a run that has ended
+/// refuses to be cancelled.
+pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Result<Next, Look> {
+    // The owner is read again before each write to GitHub.
+    let own = stage.store.own_release(&build.release, build.generation);
+    let patience = stage.config.speed.real(FORCE_CANCEL_AFTER);
+    let Some(asked_at) = build.cancel_asked_at else {
+        let why = match run.status.as_str() {
+            "waiting" => waiting_for(stage, build, run, why).await?,
+            _ => why,
+        };
+        own.await.map_err(StoreOr)?;
+        match stage.github.cancel(&build.repository, run.id).await {
+            // It ended in this moment: the next look sees how.
+            Ok(()) | Err(Error::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let cancelled = Build {
+            overdue: Some(why.clone()),
+            cancel_asked_at: Some(Timestamp::now()),
+            ..build.clone()
+        };
+        let changed = stage.store.change_build(build, &cancelled, &why);
+        changed.await.map_err(StoreOr)?;
+        return Ok(Next::Soon);
+    };
+    if Timestamp::now() <= asked_at + patience {
+        return Ok(Next::Soon);
+    }
+    own.await.map_err(StoreOr)?;
+    match stage.github.force_cancel(&build.repository, run.id).await {
+        Ok(()) => run_over(stage, build, run, Outcome::TooLong, why).await,
+        Err(Error::Conflict { .. }) => Ok(Next::Soon),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sentence with the approvals that the run waits for.
+async fn waiting_for(stage: &Stage, build: &Build, run: &Run, why: String) -> Result<String, Look> {
+    let environments = stage
+        .github
+        .pending_environments(&build.repository, run.id)
+        .await?;
+    Ok(if environments.is_empty() {
+        why
+    } else {
+        let names = environments.join(", ");
+        format!("{why}; it waits for the approval of the environment {names}")
+    })
+}
