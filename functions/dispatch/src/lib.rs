@@ -200,8 +200,6 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let decision = lock::decide(
         held.as_ref(),
         holder.as_ref(),
-        &build.release,
-        &build.component,
         stage.config.speed.real(RUN_APPEAR_TIMEOUT),
         now,
     );

@@ -361,6 +361,15 @@ impl Build {
         next
     }
 
+    /// Its end where something that it requires ended without success. The token stays:
+    /// who dies before it is completed leaves it to who blocks again.
+    pub fn blocked(&self, error: String, now: Timestamp) -> Self {
+        Self {
+            wait_token: self.wait_token.clone(),
+            ..self.ended(BuildStatus::Blocked, error, now)
+        }
+    }
+
     /// The run was claimed for this build.
     pub fn claimed(&self, run: u64, run_attempt: u32, by: MatchedBy) -> Self {
         let mut next = self.clone();
@@ -371,5 +380,100 @@ impl Build {
             next.status = BuildStatus::Dispatched;
         }
         next
+    }
+
+    /// Whether a change that was decided over `read` may be written over this stored
+    /// build: nobody else has moved it on, its owner is the same, and nobody has claimed a
+    /// run for it since. The store says the same as a condition of its write.
+    pub fn is_as_read(&self, read: &Self) -> bool {
+        let told = |build: &Self| {
+            let run = (build.workflow_run_id, build.run_attempt);
+            (build.status, build.attempt, build.generation, run)
+        };
+        told(self) == told(read)
+    }
+
+    /// Whether this build may become `after`: a generation only grows, and whoever would
+    /// lower it has lost the release.
+    pub fn may_become(&self, after: &Self) -> bool {
+        after.generation >= self.generation
+    }
+
+    /// Neither green nor ended: what Settle gives an end.
+    pub fn is_unfinished(&self) -> bool {
+        !self.status.is_failed() && !self.status.is_green()
+    }
+
+    /// Until when a dispatch of it may be in flight whose run nobody has claimed: a new
+    /// owner plans nothing before.
+    pub fn in_flight_until(&self) -> Option<Timestamp> {
+        self.post_deadline
+            .filter(|_| self.workflow_run_id.is_none())
+    }
+
+    /// GitHub accepted the dispatch or re-run of its intent.
+    pub fn accepted(&self) -> Self {
+        Self {
+            status: BuildStatus::Dispatched,
+            ..self.clone()
+        }
+    }
+
+    /// Nothing was sent for its intent: it stands where another may be written at once.
+    pub fn not_sent(&self) -> Self {
+        let mut waiting = Self {
+            status: BuildStatus::Retrying,
+            retry_at: None,
+            ..self.clone()
+        };
+        // A re-run that was not sent is not the attempt to wait for.
+        if waiting.workflow_run_id.is_some() {
+            waiting.run_attempt = waiting.run_attempt.map(|attempt| attempt.saturating_sub(1));
+        }
+        waiting
+    }
+
+    /// What Settle makes of it. Green and ended builds keep their status, and so does one
+    /// whose run could not be `stopped`: it may well go on, and who resumes adopts it.
+    pub fn settled(&self, stopped: bool, now: Timestamp) -> Self {
+        if stopped && self.is_unfinished() {
+            let why = self.error.clone();
+            let why = why.unwrap_or_else(|| "the release ended before this build".into());
+            self.ended(BuildStatus::Cancelled, why, now)
+        } else {
+            Self {
+                wait_token: None,
+                ..self.clone()
+            }
+        }
+    }
+
+    /// Its run did not appear in its time: the nonce is kept, so that one which comes late
+    /// is known.
+    pub fn given_up(&self) -> Self {
+        let mut given_up = self.clone();
+        given_up.abandoned.extend(self.nonce.clone());
+        given_up
+    }
+
+    /// A re-run did not start: the attempt before it is the run's last.
+    pub fn without_rerun(&self) -> Self {
+        Self {
+            run_attempt: self.run_attempt.map(|attempt| attempt.saturating_sub(1)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the run that a dispatch announced, or the attempt that a re-run did, had
+    /// its time to show, `appear` after the deadline of the call.
+    pub fn is_overdue_at_github(&self, appear: std::time::Duration, now: Timestamp) -> bool {
+        let announced = matches!(
+            self.status,
+            BuildStatus::Dispatching | BuildStatus::Dispatched
+        );
+        announced
+            && self
+                .post_deadline
+                .is_some_and(|deadline| now > deadline + appear)
     }
 }

@@ -19,3 +19,4 @@ pub mod request;
 pub mod run;
 pub mod sums;
 pub mod times;
+pub mod wake;

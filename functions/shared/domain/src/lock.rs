@@ -24,6 +24,15 @@ pub struct Lock {
     pub orphaned: bool,
 }
 
+impl Lock {
+    /// Whether this stored lock may be replaced by who decided over `read`. Two calls for
+    /// the same attempt write the same nonce, so the rest is compared too. The store says
+    /// the same as a condition of its write.
+    pub fn is_as_read(&self, read: &Self) -> bool {
+        self == read
+    }
+}
+
 /// What Dispatch may do about the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockDecision {
@@ -35,22 +44,18 @@ pub enum LockDecision {
 
 /// Decides over the stored lock for a build that has no dispatch on its way. `holder`
 /// is the build that the lock names. A lock is only believed as far as its holder's
-/// build bears it out, so that one which a killed stage left blocks nobody for long.
+/// build bears it out, so that one which a killed stage left blocks nobody for long. One
+/// that names the build itself is no better than another's: a later owner, or another
+/// call of Dispatch, may be acting with it in this moment.
 pub fn decide(
     lock: Option<&Lock>,
     holder: Option<&Build>,
-    release: &ReleaseKey,
-    component: &str,
     run_appear_timeout: Duration,
     now: Timestamp,
 ) -> LockDecision {
     let Some(lock) = lock else {
         return LockDecision::Take;
     };
-    if lock.release == *release && lock.component == component && !lock.orphaned {
-        // A leftover of its own: without an intent nothing was sent.
-        return LockDecision::Take;
-    }
     let dispatched = holder.filter(|b| b.nonce.as_ref() == Some(&lock.nonce));
     let free = match dispatched {
         // Its run is claimed: whoever claimed it was killed before it freed the lock.
@@ -67,6 +72,31 @@ pub fn decide(
         LockDecision::Take
     } else {
         LockDecision::Busy
+    }
+}
+
+/// What Settle does with the lock of an unfinished build's repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is somebody else's.
+    Leave,
+    /// Its dispatch was sent, perhaps, and nobody claimed the run: it may still come.
+    Orphan,
+    /// The build took it and never acted with it.
+    Free,
+}
+
+/// Decides over the stored lock for a build that ends with its release.
+pub fn settled(lock: &Lock, build: &Build) -> Settled {
+    if lock.release != build.release || lock.component != build.component {
+        Settled::Leave
+    } else if build.nonce.as_ref() == Some(&lock.nonce) {
+        Settled::Orphan
+    } else if lock.orphaned {
+        // An earlier attempt's, whose run may still come.
+        Settled::Leave
+    } else {
+        Settled::Free
     }
 }
 
@@ -112,25 +142,33 @@ mod tests {
         build
     }
 
-    /// Decides for another release's build, some seconds after the deadline.
+    /// Decides some seconds after the deadline.
     fn theirs(lock: &Lock, holder: Option<&Build>, seconds: u64) -> LockDecision {
         let now = DEADLINE + Duration::from_secs(seconds);
-        decide(Some(lock), holder, &key("o/r/v2.0.0"), "a", WAIT, now)
+        decide(Some(lock), holder, WAIT, now)
     }
 
     #[test]
-    fn none_and_ones_own_are_taken() {
-        let of = |lock, release: &str| decide(lock, None, &key(release), "a", WAIT, DEADLINE);
-        assert_eq!(of(None, "o/r/v2.0.0"), LockDecision::Take);
-        assert_eq!(of(Some(&lock(false)), "o/r/v1.0.0"), LockDecision::Take);
+    fn none_is_taken() {
+        let decision = decide(None, None, WAIT, DEADLINE);
+        assert_eq!(decision, LockDecision::Take);
+    }
+
+    #[test]
+    fn ones_own_leftover_is_waited_for_another_call_may_be_acting_with_it() {
+        let of = |seconds| {
+            let now = DEADLINE + Duration::from_secs(seconds);
+            decide(Some(&lock(false)), None, WAIT, now)
+        };
+        assert_eq!(of(0), LockDecision::Busy);
+        assert_eq!(of(1), LockDecision::Take);
     }
 
     #[test]
     fn ones_own_orphan_is_waited_for_as_any_other() {
         let of = |seconds| {
             let now = DEADLINE + Duration::from_secs(seconds);
-            let key = key("o/r/v1.0.0");
-            decide(Some(&lock(true)), None, &key, "a", WAIT, now)
+            decide(Some(&lock(true)), None, WAIT, now)
         };
         assert_eq!(of(600), LockDecision::Busy);
         assert_eq!(of(601), LockDecision::Take);

@@ -86,6 +86,12 @@ pub fn decide(build: &Build, unclaimed: &[Candidate]) -> Match {
     }
 }
 
+/// Whether a run may be claimed as `ours`: nobody has it, or we have it already. The
+/// store says the same as a condition of its write.
+pub fn may_claim<Claim: PartialEq>(stored: Option<&Claim>, ours: &Claim) -> bool {
+    stored.is_none_or(|stored| stored == ours)
+}
+
 /// Runs of attempts that were given up because their run did not appear.
 pub fn late<'a>(build: &Build, runs: &'a [Candidate]) -> Vec<&'a Candidate> {
     runs.iter()

@@ -93,6 +93,41 @@ pub struct Release {
     pub error: Option<String>,
 }
 
+impl Release {
+    /// Whether Settle may end it for `execution`: only its owner's end is its end.
+    pub fn is_owned_by(&self, execution: &str) -> bool {
+        self.lease.as_deref() == Some(execution)
+    }
+
+    /// The first write of Settle: the end, and a generation that makes whatever still
+    /// runs lose. A Settle that died on the way has written status and reason, and they
+    /// stay: what ended it is not what ended the release.
+    pub fn settled(&self, aborted: bool, why: &str, now: Timestamp) -> Self {
+        let begun = self.status.may_start_again();
+        let status = match (begun, aborted) {
+            (true, _) => self.status,
+            (false, true) => ReleaseStatus::Cancelled,
+            (false, false) => ReleaseStatus::Failed,
+        };
+        Self {
+            status,
+            generation: self.generation + 1,
+            completed_at: Some(now),
+            error: self
+                .error
+                .clone()
+                .filter(|_| begun)
+                .or_else(|| Some(why.to_owned())),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the sweeper ends what came after its end, which was later than `since`.
+    pub fn is_over(&self, since: Timestamp) -> bool {
+        self.lease.is_none() && self.status.may_start_again() && self.completed_at > Some(since)
+    }
+}
+
 /// Where a build's verified files are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
