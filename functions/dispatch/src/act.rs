@@ -49,13 +49,9 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
     };
     match sent {
         Ok(None) => {
-            let dispatched = Build {
-                status: BuildStatus::Dispatched,
-                ..build.clone()
-            };
             stage
                 .store
-                .change_build(build, &dispatched, "GitHub accepted the dispatch")
+                .change_build(build, &build.accepted(), "GitHub accepted the dispatch")
                 .await?;
             Ok(Next::AwaitRun)
         }
@@ -70,12 +66,13 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                 fail(stage, build, why).await?;
                 return Ok(Next::Over);
             }
-            stage.store.release_lock(&build.repository, nonce).await?;
             let claimed = build.claimed(run, 1, MatchedBy::ReturnedId);
             stage
                 .store
                 .change_build(build, &claimed, "GitHub returned the run")
                 .await?;
+            // Not before: who loses the build here leaves its lock to who looks for the run.
+            stage.store.release_lock(&build.repository, nonce).await?;
             Ok(Next::AwaitRun)
         }
         // Whether it was done is not known: the intent stands, Poll looks for the run.
@@ -119,13 +116,9 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     }
     match stage.github.rerun_failed_jobs(&build.repository, run).await {
         Ok(()) => {
-            let dispatched = Build {
-                status: BuildStatus::Dispatched,
-                ..intent.clone()
-            };
             stage
                 .store
-                .change_build(&intent, &dispatched, "GitHub accepted the re-run")
+                .change_build(&intent, &intent.accepted(), "GitHub accepted the re-run")
                 .await?;
             Ok(Next::AwaitRun)
         }
@@ -150,15 +143,7 @@ pub async fn refused_or_busy(
     }
     let why = error.to_string();
     if build.status == BuildStatus::Dispatching {
-        let mut waiting = Build {
-            status: BuildStatus::Retrying,
-            retry_at: None,
-            ..build.clone()
-        };
-        // A re-run that was not sent is not the attempt to wait for.
-        if waiting.workflow_run_id.is_some() {
-            waiting.run_attempt = waiting.run_attempt.map(|attempt| attempt - 1);
-        }
+        let waiting = build.not_sent();
         stage
             .store
             .change_build(build, &waiting, "nothing was sent")

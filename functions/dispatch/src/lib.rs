@@ -175,13 +175,13 @@ async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
 async fn free_unless_dispatched(
     stage: &Stage,
     build: &Build,
-    nonce: &str,
+    lock: &Lock,
 ) -> Result<(), StageError> {
     let now = stage.store.build(&build.release, &build.component).await?;
-    if now.is_some_and(|now| now.nonce.as_deref() == Some(nonce)) {
+    if now.is_some_and(|now| now.nonce.as_ref() == Some(&lock.nonce)) {
         return Ok(());
     }
-    stage.store.release_lock(&build.repository, nonce).await?;
+    stage.store.free_lock(&build.repository, lock).await?;
     Ok(())
 }
 
@@ -203,19 +203,21 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         stage.config.speed.real(RUN_APPEAR_TIMEOUT),
         now,
     );
-    if decision == LockDecision::Busy {
-        // The run of a release that ended may have come meanwhile: then nobody waits.
-        let Some(lock) = held.as_ref().filter(|lock| lock.orphaned) else {
-            return Ok(Next::Busy);
-        };
+    // The run of a release that ended may have come meanwhile: then nobody waits. Whoever
+    // takes its lock over looks too: after that nobody finds it.
+    let mut free = decision == LockDecision::Take;
+    if let Some(lock) = held.as_ref().filter(|lock| lock.orphaned) {
         match cancel_orphan(stage, &build.repository, lock, holder.as_ref()).await {
-            Ok(true) => held = None,
-            Ok(false) => return Ok(Next::Busy),
+            Ok(true) => (held, free) = (None, true),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "whether an orphan's run has come cannot be seen");
                 return Ok(Next::Busy);
             }
         }
+    }
+    if !free {
+        return Ok(Next::Busy);
     }
     let lock = Lock {
         release: build.release.clone(),
@@ -234,12 +236,12 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     let head = match stage.github.head(&build.repository, &build.git_ref).await {
         Ok(head) => head,
         Err(error) => {
-            free_unless_dispatched(stage, build, &nonce).await?;
+            free_unless_dispatched(stage, build, &lock).await?;
             return act::refused_or_busy(stage, build, &error).await;
         }
     };
     if head.sha != build.pin {
-        free_unless_dispatched(stage, build, &nonce).await?;
+        free_unless_dispatched(stage, build, &lock).await?;
         let what = if build.spec.trigger == Trigger::RepositoryDispatch {
             "branch"
         } else {
@@ -259,7 +261,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             component = build.component,
             "GitHub was too slow for the lock"
         );
-        free_unless_dispatched(stage, build, &nonce).await?;
+        free_unless_dispatched(stage, build, &lock).await?;
         return Ok(Next::Busy);
     }
     let intent = build.intent(nonce, head.seen_at, now);
@@ -279,8 +281,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         Err(error) => Err(error),
     };
     if let Err(error) = written {
-        let nonce = intent.nonce.as_deref().unwrap_or_default();
-        free_unless_dispatched(stage, build, nonce).await?;
+        free_unless_dispatched(stage, build, &lock).await?;
         return Err(error.into());
     }
     act::dispatch(stage, &intent).await

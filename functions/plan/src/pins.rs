@@ -112,10 +112,7 @@ pub async fn pin(
 /// Waits, at most ten seconds, until the POST of a dispatch that an earlier owner
 /// had written down is over: then its run is there to be found, or never will be.
 pub async fn wait_for_dispatches_in_flight(stored: impl Iterator<Item = &Build>) {
-    let last = stored
-        .filter(|b| b.workflow_run_id.is_none())
-        .filter_map(|b| b.post_deadline)
-        .max();
+    let last = stored.filter_map(Build::in_flight_until).max();
     let Some(left) =
         last.map(|deadline| deadline.as_millisecond() - Timestamp::now().as_millisecond())
     else {

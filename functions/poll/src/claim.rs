@@ -47,7 +47,12 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
             id,
             run_attempt,
             by,
-        } => claim_run(stage, build, id, run_attempt, by).await,
+        } => {
+            if by == MatchedBy::OnlyCandidate && !is_ours(stage, build, id).await? {
+                return absent(stage, build).await;
+            }
+            claim_run(stage, build, id, run_attempt, by).await
+        }
         Match::Ambiguous(ids) => {
             let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
             let why = format!(
@@ -69,6 +74,25 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
         }
         Match::None => absent(stage, build).await,
     }
+}
+
+/// Whether the only candidate is this build's although it shows no nonce: nobody else
+/// dispatches while the build has the lock, which is read after the list; or it was
+/// claimed already.
+async fn is_ours(stage: &Stage, build: &Build, run: u64) -> Result<bool, Look> {
+    let (store, repository) = (&stage.store, &build.repository);
+    let lock = store.lock(repository).await.map_err(StoreOr)?;
+    let claim = ours(build);
+    let holds = lock.is_some_and(|lock| {
+        lock.release == build.release
+            && lock.component == build.component
+            && lock.nonce == claim.nonce
+    });
+    if holds {
+        return Ok(true);
+    }
+    let claimed = store.claim_of(repository, run).await.map_err(StoreOr)?;
+    Ok(claimed == Some(claim))
 }
 
 fn ours(build: &Build) -> Claim {
@@ -93,15 +117,16 @@ async fn claim_run(
         // Another build was faster: look again without this one.
         return Ok(Next::Soon);
     }
-    stage
-        .store
-        .release_lock(&build.repository, &claim.nonce)
-        .await
-        .map_err(StoreOr)?;
     let claimed = build.claimed(id, run_attempt, by);
     stage
         .store
         .change_build(build, &claimed, &format!("claimed run {id}"))
+        .await
+        .map_err(StoreOr)?;
+    // Not before: who loses the build here leaves its lock to who looks for the run.
+    stage
+        .store
+        .release_lock(&build.repository, &claim.nonce)
         .await
         .map_err(StoreOr)?;
     // What the run does is known at once, without another wait.
@@ -113,14 +138,10 @@ async fn claim_run(
 async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
     let now = Timestamp::now();
     let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
-    if build
-        .post_deadline
-        .is_none_or(|deadline| now <= deadline + appear)
-    {
+    if !build.is_overdue_at_github(appear, now) {
         return Ok(wait_of(build));
     }
-    let mut given_up = build.clone();
-    given_up.abandoned.extend(build.nonce.clone());
+    let given_up = build.given_up();
     let why = format!(
         "NoRun: no run of {} appeared in {} after the dispatch; does it listen to '{}'?",
         build.workflow_path, build.repository, build.spec.event_type

@@ -1,6 +1,7 @@
 //! Green: dependents stop waiting.
 
-use commons_domain::build::{Build, BuildStatus};
+use commons_domain::build::Build;
+use commons_domain::wake::{is_told, is_woken};
 use commons_runtime::{Stage, StageError};
 use futures_util::future::try_join_all;
 
@@ -9,12 +10,7 @@ use futures_util::future::try_join_all;
 /// one that did not wait is told all the same, Dispatch may be putting it back.
 pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageError> {
     let builds = stage.store.builds(&green.release).await?;
-    // A build of an earlier generation has left the manifest: nobody carries it.
-    let dependents = builds.iter().filter(|b| {
-        b.generation == green.generation
-            && b.requires.contains(&green.component)
-            && !b.status.is_failed()
-    });
+    let dependents = builds.iter().filter(|b| is_told(b, green));
     try_join_all(dependents.map(|dependent| async {
         let told = stage
             .store
@@ -25,12 +21,7 @@ pub async fn tell_dependents(stage: &Stage, green: &Build) -> Result<(), StageEr
                 green.generation,
             )
             .await?;
-        let waits_for_dependencies = told.status == BuildStatus::Pending;
-        if let (true, true, Some(token)) = (
-            waits_for_dependencies,
-            told.waiting_on.is_empty(),
-            &told.wait_token,
-        ) {
+        if let (true, Some(token)) = (is_woken(&told), &told.wait_token) {
             stage.store.complete_token(token).await?;
         }
         Ok::<(), StageError>(())

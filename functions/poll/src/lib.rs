@@ -286,19 +286,10 @@ async fn lost_rerun(stage: &Stage, build: &Build, now: Timestamp) -> Result<Opti
         .config
         .speed
         .real(commons_domain::times::RUN_APPEAR_TIMEOUT);
-    let waiting =
-        build.status == BuildStatus::Dispatching || build.status == BuildStatus::Dispatched;
-    if !waiting
-        || build
-            .post_deadline
-            .is_none_or(|deadline| now <= deadline + appear)
-    {
+    if !build.is_overdue_at_github(appear, now) {
         return Ok(None);
     }
-    let before = Build {
-        run_attempt: build.run_attempt.map(|attempt| attempt.saturating_sub(1)),
-        ..build.clone()
-    };
+    let before = build.without_rerun();
     let why = "NoRun: the re-run did not start".to_owned();
     let next = after_attempt(stage, &before, Outcome::NoRerun, why, true);
     ended_or_retrying(stage, build, next).await.map(Some)

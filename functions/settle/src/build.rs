@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use commons_domain::build::{Build, BuildStatus};
+use commons_domain::build::Build;
+use commons_domain::lock::{Settled, settled};
 use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
 use commons_github::Error;
@@ -56,7 +57,7 @@ pub async fn end(
     out_of_sight: &AtomicBool,
 ) -> Result<(), StageError> {
     let taken = take(stage, build, generation).await?;
-    let unfinished = !taken.status.is_failed() && !taken.status.is_green();
+    let unfinished = taken.is_unfinished();
     let stopped = !unfinished || stop_run(stage, &taken, out_of_sight).await?;
     if unfinished {
         settle_lock(stage, &taken).await?;
@@ -64,18 +65,7 @@ pub async fn end(
     if let Some(token) = &taken.wait_token {
         stage.store.complete_token(token).await?;
     }
-    let ended = match (unfinished, stopped) {
-        (true, true) => {
-            let why = taken.error.clone();
-            let why = why.unwrap_or_else(|| "the release ended before this build".into());
-            taken.ended(BuildStatus::Cancelled, why, Timestamp::now())
-        }
-        // Finished, or on its way at a GitHub that cannot be seen: it may well go on.
-        _ => Build {
-            wait_token: None,
-            ..taken.clone()
-        },
-    };
+    let ended = taken.settled(stopped, Timestamp::now());
     let why = if stopped {
         "the release ended before this build"
     } else {
@@ -175,19 +165,17 @@ async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
     let Some(lock) = stage.store.lock(&build.repository).await? else {
         return Ok(());
     };
-    if lock.release != build.release || lock.component != build.component {
+    let settled = settled(&lock, build);
+    if settled == Settled::Leave {
         return Ok(());
     }
-    if build.nonce.as_ref() == Some(&lock.nonce) {
-        stage
-            .store
-            .orphan_lock(&build.repository, &lock.nonce)
-            .await?;
-    } else if !lock.orphaned {
-        stage
-            .store
-            .release_lock(&build.repository, &lock.nonce)
-            .await?;
+    // Read after the lock: so the lock that was read is no later owner's.
+    let store = &stage.store;
+    store.own_release(&build.release, build.generation).await?;
+    match settled {
+        Settled::Leave => {}
+        Settled::Orphan => store.orphan_lock(&build.repository, &lock.nonce).await?,
+        Settled::Free => store.release_lock(&build.repository, &lock.nonce).await?,
     }
     Ok(())
 }

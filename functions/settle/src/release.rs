@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use commons_domain::names::ReleaseKey;
-use commons_domain::release::{Release, ReleaseStatus};
+use commons_domain::release::Release;
 use commons_runtime::{Stage, StageError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ pub async fn settle(
     let Some(stored) = stage.store.release(&key).await? else {
         return Ok(());
     };
-    if stored.lease.as_deref() != Some(execution) {
+    if !stored.is_owned_by(execution) {
         tracing::info!(execution, release = %key, "the lease is not this execution's");
         return Ok(());
     }
@@ -51,25 +51,7 @@ async fn end_release(
     why: &str,
     aborted: bool,
 ) -> Result<(), StageError> {
-    let status = if aborted {
-        ReleaseStatus::Cancelled
-    } else {
-        ReleaseStatus::Failed
-    };
-    // A Settle that died on the way has written the status and the reason, and they
-    // stay: what ended it is not what ended the release.
-    let begun = stored.status.may_start_again();
-    let settled = Release {
-        status: if begun { stored.status } else { status },
-        generation: stored.generation + 1,
-        completed_at: Some(Timestamp::now()),
-        error: stored
-            .error
-            .clone()
-            .filter(|_| begun)
-            .or_else(|| Some(why.to_owned())),
-        ..stored.clone()
-    };
+    let settled = stored.settled(aborted, why, Timestamp::now());
     stage.store.change_release(&stored, &settled, why).await?;
     let builds = stage.store.builds(&settled.key).await?;
     let out_of_sight = AtomicBool::new(false);

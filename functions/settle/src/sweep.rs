@@ -104,9 +104,7 @@ async fn aftermath(stage: &Stage, key: &ReleaseKey, swept: &mut Swept) {
 async fn left_of(stage: &Stage, key: &ReleaseKey) -> Result<Vec<Build>, StageError> {
     let since = Timestamp::now() - AFTERMATH;
     let release = stage.store.release(key).await?;
-    let over = release.filter(|r| {
-        r.lease.is_none() && r.status.may_start_again() && r.completed_at > Some(since)
-    });
+    let over = release.filter(|release| release.is_over(since));
     let Some(over) = over else {
         return Ok(Vec::new());
     };

@@ -1,9 +1,8 @@
 //! Ends that more than one stage brings about.
 
-use std::collections::BTreeSet;
-
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::dispatch::blocked_by;
+use commons_domain::wake::blocked;
 use commons_store::{Store, StoreError};
 use jiff::Timestamp;
 
@@ -22,40 +21,23 @@ pub async fn end_build(
     block_dependents(store, &ended).await
 }
 
-/// Marks the transitive dependents of an ended build that have not started.
+/// Marks the transitive dependents of an ended build that have not started, and wakes
+/// them; also those that were marked by who died before.
 pub async fn block_dependents(store: &Store, dead: &Build) -> Result<(), StageError> {
     let builds = store.builds(&dead.release).await?;
-    let mut unbuildable = BTreeSet::from([dead.component.clone()]);
-    // Each pass finds the dependents of the last; the graph has no cycles.
-    loop {
-        let more: Vec<&Build> = builds
-            .iter()
-            .filter(|b| {
-                !unbuildable.contains(&b.component)
-                    && b.requires.iter().any(|r| unbuildable.contains(r))
-            })
-            .collect();
-        if more.is_empty() {
-            return Ok(());
-        }
-        for dependent in more {
-            unbuildable.insert(dependent.component.clone());
-            if dependent.generation != dead.generation || dependent.status != BuildStatus::Pending {
-                continue;
-            }
+    for dependent in blocked(dead, &builds) {
+        if dependent.status == BuildStatus::Pending {
             let why = blocked_by(dead);
-            let blocked = dependent.ended(BuildStatus::Blocked, why.clone(), Timestamp::now());
-            match store.change_build(dependent, &blocked, &why).await {
+            let ended = dependent.blocked(why.clone(), Timestamp::now());
+            match store.change_build(dependent, &ended, &why).await {
                 // It moved on by itself: its own Dispatch sees the dead dependency.
                 Ok(()) | Err(StoreError::Stale { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            store
-                .wake(&dependent.release, &dependent.component, false)
-                .await?;
-            if let Some(token) = &dependent.wait_token {
-                store.complete_token(token).await?;
-            }
         }
+        store
+            .wake(&dependent.release, &dependent.component, false)
+            .await?;
     }
+    Ok(())
 }

@@ -94,6 +94,11 @@ pub async fn cancel_orphan(
     let Some(run) = found else {
         return Ok(false);
     };
+    // The list was made before: while the lock is the same, nobody has dispatched since.
+    let now = stage.store.lock(repository).await?;
+    if !now.is_some_and(|now| now.is_as_read(lock)) {
+        return Ok(false);
+    }
     if !cancel_late(stage, repository, run, &claim).await? {
         return Ok(false);
     }

@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Turns the build that was read into `after`, if it is still as it was read:
-    /// same status, attempt and generation. Where `after` is what was read there is
+    /// same status, attempt, generation and run. Where `after` is what was read there is
     /// nothing to write, and DynamoDB takes no update without a change.
     pub async fn change_build(
         &self,
@@ -128,22 +128,34 @@ impl Store {
             return Ok(());
         }
         // A generation only grows: whoever would lower it has lost the release.
-        if after.generation < before.generation {
+        if !before.may_become(after) {
             return Err(StoreError::LeaseLost {
                 release: before.release.clone(),
                 held: after.generation,
                 stored: before.generation,
             });
         }
-        let update = Update::between(&to_item(before)?, &to_item(after)?, false)
+        let read = to_item(before)?;
+        let mut update = Update::between(&read, &to_item(after)?, false)
             .name("#status", "status")
             .value(":status", text(before.status.as_str()))
             .value(":attempt", number(u64::from(before.attempt)))
             .value(":generation", number(before.generation));
+        // As `Build::is_as_read` has it.
+        let mut condition =
+            "#status = :status AND attempt = :attempt AND generation = :generation".to_owned();
+        for name in ["workflow_run_id", "run_attempt"] {
+            if let Some(value) = read.get(name) {
+                update = update.value(&format!(":read_{name}"), value.clone());
+                condition.push_str(&format!(" AND {name} = :read_{name}"));
+            } else {
+                condition.push_str(&format!(" AND attribute_not_exists({name})"));
+            }
+        }
         let item = self.transact_update(
             key(before.release.as_str(), &sort_key(&before.component)),
             update,
-            "#status = :status AND attempt = :attempt AND generation = :generation",
+            &condition,
         )?;
         let event = Event {
             release: &before.release,

@@ -109,11 +109,18 @@ impl Store {
             .set_item(Some(item));
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => put
-                .condition_expression("nonce = :nonce AND #release = :release")
-                .expression_attribute_names("#release", "release")
-                .expression_attribute_values(":nonce", text(&before.nonce))
-                .expression_attribute_values(":release", text(before.release.as_str())),
+            // As `Lock::is_as_read` has it.
+            Some(before) => {
+                let read = to_item(before)?;
+                read.into_iter().fold(
+                    put.condition_expression(
+                        "#release = :release AND component = :component AND nonce = :nonce \
+                         AND post_deadline = :post_deadline AND orphaned = :orphaned",
+                    )
+                    .expression_attribute_names("#release", "release"),
+                    |put, (name, value)| put.expression_attribute_values(format!(":{name}"), value),
+                )
+            }
         };
         match put.send().await {
             Ok(_) => Ok(true),
@@ -140,6 +147,38 @@ impl Store {
             .send()
             .await;
         match delete {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::of("DeleteItem", &error)),
+        }
+    }
+
+    /// Frees the lock that this call has taken; not one that another call for the same
+    /// attempt has taken since, which has the same nonce.
+    pub async fn free_lock(&self, repository: &RepoName, taken: &Lock) -> Result<(), StoreError> {
+        let stored = self.lock(repository).await?;
+        if !stored.is_some_and(|stored| stored.is_as_read(taken)) {
+            return Ok(());
+        }
+        let mut taken = to_item(taken)?;
+        let mut delete = self
+            .dynamo
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(&lock_key(repository), "dispatch")))
+            .condition_expression("nonce = :nonce AND post_deadline = :post_deadline");
+        for name in ["nonce", "post_deadline"] {
+            if let Some(value) = taken.remove(name) {
+                delete = delete.expression_attribute_values(format!(":{name}"), value);
+            }
+        }
+        match delete.send().await {
             Ok(_) => Ok(()),
             Err(error)
                 if error
