@@ -333,10 +333,19 @@ async fn a_run_that_never_appears_is_given_up_and_cancelled_if_it_comes_late() {
         world.poll("bllvm-consensus").await.unwrap().next,
         Next::Soon
     );
+    // An hour passes, for the build and for the lock that it took.
     let long_ago = Timestamp::now() - Duration::from_secs(3600);
     let lost = world
         .alter("bllvm-consensus", |b| b.post_deadline = Some(long_ago))
         .await;
+    let store = &world.stage.store;
+    let lock = store.lock(&lost.repository).await.unwrap().unwrap();
+    let aged = commons_domain::lock::Lock {
+        post_deadline: long_ago,
+        ..lock.clone()
+    };
+    let aged = store.take_lock(&lost.repository, Some(&lock), &aged).await;
+    assert!(aged.unwrap());
     assert_eq!(
         world.poll("bllvm-consensus").await.unwrap().next,
         Next::Retry
