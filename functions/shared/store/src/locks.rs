@@ -1,10 +1,13 @@
 //! Claims of runs, and the dispatch locks of repositories.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use commons_domain::lock::Lock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{from_item, key, text, to_item};
+use crate::item::{Item, from_item, key, text, to_item};
 use crate::{Store, StoreError};
 
 /// The record that a run belongs to one build, forever.
@@ -109,18 +112,10 @@ impl Store {
             .set_item(Some(item));
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            // As `Lock::is_as_read` has it.
-            Some(before) => {
-                let read = to_item(before)?;
-                read.into_iter().fold(
-                    put.condition_expression(
-                        "#release = :release AND component = :component AND nonce = :nonce \
-                         AND post_deadline = :post_deadline AND orphaned = :orphaned",
-                    )
-                    .expression_attribute_names("#release", "release"),
-                    |put, (name, value)| put.expression_attribute_values(format!(":{name}"), value),
-                )
-            }
+            Some(before) => put
+                .condition_expression(AS_READ)
+                .set_expression_attribute_names(Some(as_read_names()))
+                .set_expression_attribute_values(Some(as_read_values(before)?)),
         };
         match put.send().await {
             Ok(_) => Ok(true),
@@ -138,57 +133,28 @@ impl Store {
     /// Releases the lock if this attempt holds it; else does nothing.
     pub async fn release_lock(&self, repository: &RepoName, nonce: &str) -> Result<(), StoreError> {
         let delete = self
-            .dynamo
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(key(&lock_key(repository), "dispatch")))
+            .delete_lock(repository)
             .condition_expression("nonce = :nonce")
-            .expression_attribute_values(":nonce", text(nonce))
-            .send()
-            .await;
-        match delete {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(StoreError::of("DeleteItem", &error)),
-        }
+            .expression_attribute_values(":nonce", text(nonce));
+        deleted_or_not_ours(delete).await
     }
 
     /// Frees the lock that this call has taken; not one that another call for the same
     /// attempt has taken since, which has the same nonce.
     pub async fn free_lock(&self, repository: &RepoName, taken: &Lock) -> Result<(), StoreError> {
-        let stored = self.lock(repository).await?;
-        if !stored.is_some_and(|stored| stored.is_as_read(taken)) {
-            return Ok(());
-        }
-        let mut taken = to_item(taken)?;
-        let mut delete = self
-            .dynamo
+        let delete = self
+            .delete_lock(repository)
+            .condition_expression(AS_READ)
+            .set_expression_attribute_names(Some(as_read_names()))
+            .set_expression_attribute_values(Some(as_read_values(taken)?));
+        deleted_or_not_ours(delete).await
+    }
+
+    fn delete_lock(&self, repository: &RepoName) -> DeleteItemFluentBuilder {
+        self.dynamo
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(key(&lock_key(repository), "dispatch")))
-            .condition_expression("nonce = :nonce AND post_deadline = :post_deadline");
-        for name in ["nonce", "post_deadline"] {
-            if let Some(value) = taken.remove(name) {
-                delete = delete.expression_attribute_values(format!(":{name}"), value);
-            }
-        }
-        match delete.send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(StoreError::of("DeleteItem", &error)),
-        }
     }
 
     /// Marks the lock orphaned if this attempt holds it: its run may still come.
@@ -207,5 +173,36 @@ impl Store {
         self.take_lock(repository, Some(&lock), &orphan)
             .await
             .map(|_| ())
+    }
+}
+
+/// `Lock::is_as_read`, as a condition of a write.
+const AS_READ: &str = "#release = :release AND component = :component AND nonce = :nonce \
+    AND post_deadline = :post_deadline AND orphaned = :orphaned";
+
+fn as_read_names() -> HashMap<String, String> {
+    // A word that DynamoDB keeps for itself.
+    HashMap::from([("#release".to_owned(), "release".to_owned())])
+}
+
+fn as_read_values(lock: &Lock) -> Result<Item, StoreError> {
+    let read = to_item(lock)?.into_iter();
+    Ok(read
+        .map(|(name, value)| (format!(":{name}"), value))
+        .collect())
+}
+
+/// Deletes; what another has taken since stays, and that is no error.
+async fn deleted_or_not_ours(delete: DeleteItemFluentBuilder) -> Result<(), StoreError> {
+    match delete.send().await {
+        Ok(_) => Ok(()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(StoreError::of("DeleteItem", &error)),
     }
 }
