@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::build::{Build, Planned};
+use commons_domain::graph::with_dependents;
 use commons_domain::release::Release;
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
@@ -110,7 +111,10 @@ pub fn asked_by_name(
     for name in request.only.iter().filter(|n| !stored.contains_key(*n)) {
         faults.push(format!("only: '{name}' is no component of {version}"));
     }
-    for name in with_dependents(&request.only, stored) {
+    let requires = stored
+        .values()
+        .map(|b| (b.component.as_str(), b.requires.as_slice()));
+    for name in with_dependents(request.only.iter().map(String::as_str), requires) {
         let on_its_way = stored.get(name).filter(|b| b.status.is_on_its_way());
         faults.extend(on_its_way.map(|build| {
             let status = build.status.as_str();
@@ -121,26 +125,6 @@ pub fn asked_by_name(
         Ok(())
     } else {
         Err(StageError::Refused(faults.join("; ")))
-    }
-}
-
-/// Builds and what requires them, however far, as they are stored.
-fn with_dependents<'a>(
-    names: &'a BTreeSet<String>,
-    stored: &'a BTreeMap<String, Build>,
-) -> BTreeSet<&'a str> {
-    let mut all: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    loop {
-        let more: Vec<&str> = stored
-            .values()
-            .filter(|b| b.requires.iter().any(|r| all.contains(r.as_str())))
-            .map(|b| b.component.as_str())
-            .filter(|name| !all.contains(name))
-            .collect();
-        if more.is_empty() {
-            return all;
-        }
-        all.extend(more);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Order, parallel groups and the critical path of a dependency graph, in time
 //! linear in its edges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use petgraph::algo::tarjan_scc;
@@ -94,9 +94,30 @@ pub fn plan(requires: &BTreeMap<String, Vec<String>>) -> Result<Plan, Cycle> {
     })
 }
 
+/// These names and all that requires them, however far, of `name, what it requires`.
+pub fn with_dependents<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    requires: impl IntoIterator<Item = (&'a str, &'a [String])>,
+) -> BTreeSet<&'a str> {
+    let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, required) in requires {
+        for dependency in required {
+            dependents.entry(dependency).or_default().push(name);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut left: Vec<&str> = names.into_iter().collect();
+    while let Some(name) = left.pop() {
+        if found.insert(name) {
+            left.extend(dependents.get(name).into_iter().flatten());
+        }
+    }
+    found
+}
+
 /// Walks one circle within a strongly connected component, from its first name.
 fn cycle_path(graph: &DiGraph<&str, ()>, component: &[NodeIndex]) -> Vec<String> {
-    let inside: std::collections::BTreeSet<NodeIndex> = component.iter().copied().collect();
+    let inside: BTreeSet<NodeIndex> = component.iter().copied().collect();
     let Some(start) = component.iter().copied().min_by_key(|&node| graph[node]) else {
         return Vec::new();
     };

@@ -204,14 +204,10 @@ impl Manifest {
 
     /// These components and everything that requires them, however far.
     pub fn with_dependents(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut found = names.clone();
-        for name in self.plan().order {
-            let requires = self.components.get(&name).map(|c| &c.requires);
-            if requires.is_some_and(|requires| requires.iter().any(|r| found.contains(r))) {
-                found.insert(name);
-            }
-        }
-        found
+        let requires = self.components.values();
+        let requires = requires.map(|c| (c.name.as_str(), c.requires.as_slice()));
+        let found = graph::with_dependents(names.iter().map(String::as_str), requires);
+        found.into_iter().map(str::to_owned).collect()
     }
 
     fn edges(&self) -> BTreeMap<String, Vec<String>> {

@@ -1,9 +1,8 @@
 //! Who waits for whom, who is told, and when a wait may begin. A token is a hint, the
 //! table is the truth: no rule here takes one for news.
 
-use std::collections::BTreeSet;
-
 use crate::build::{Build, BuildStatus};
+use crate::graph::with_dependents;
 
 /// Whether AwaitDependencies may park: a build that waits for nothing any more, or has
 /// moved on, goes to Dispatch at once. The state machine says the same as a condition.
@@ -35,30 +34,19 @@ pub fn is_woken(told: &Build) -> bool {
 /// The builds that a dead one blocks: everything that requires it, however far, and has
 /// not started, or was blocked by who died before it was woken. One that moved on by
 /// itself sees the dead dependency in its own Dispatch.
-pub fn blocked<'a>(dead: &Build, builds: &'a [Build]) -> Vec<&'a Build> {
-    let mut unbuildable = BTreeSet::from([dead.component.as_str()]);
-    let mut found = Vec::new();
-    // Each pass finds the dependents of the last; the graph has no cycles.
-    loop {
-        let more: Vec<&Build> = builds
-            .iter()
-            .filter(|build| {
-                !unbuildable.contains(build.component.as_str())
-                    && build
-                        .requires
-                        .iter()
-                        .any(|name| unbuildable.contains(name.as_str()))
-            })
-            .collect();
-        if more.is_empty() {
-            return found;
-        }
-        unbuildable.extend(more.iter().map(|build| build.component.as_str()));
-        found.extend(more.into_iter().filter(|build| {
-            let sleeps = build.status == BuildStatus::Blocked && build.wait_token.is_some();
-            build.generation == dead.generation && (build.status == BuildStatus::Pending || sleeps)
-        }));
-    }
+pub fn blocked<'a>(dead: &'a Build, builds: &'a [Build]) -> Vec<&'a Build> {
+    let requires = builds
+        .iter()
+        .map(|build| (build.component.as_str(), build.requires.as_slice()));
+    let mut unbuildable = with_dependents([dead.component.as_str()], requires);
+    unbuildable.remove(dead.component.as_str());
+    let blocked = builds.iter().filter(|build| {
+        let sleeps = build.status == BuildStatus::Blocked && build.wait_token.is_some();
+        unbuildable.contains(build.component.as_str())
+            && build.generation == dead.generation
+            && (build.status == BuildStatus::Pending || sleeps)
+    });
+    blocked.collect()
 }
 
 #[cfg(test)]
