@@ -10,8 +10,6 @@
 
 mod act;
 
-use std::time::Duration;
-
 use commons_domain::build::Build;
 use commons_domain::build::BuildStatus;
 use commons_domain::dispatch::{Readiness, readiness};
@@ -21,7 +19,7 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::times::{
     BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT, sight_wait,
 };
-use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight};
+use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight, unseen};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -131,10 +129,9 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                     let now = store
                         .own_build(&input.release, &input.component, generation)
                         .await?;
-                    if let Some(since) = now.unseen_since {
-                        let wait = unseen_wait(&stage, since);
+                    if let Some(unseen) = unseen(&stage, &now) {
                         return Ok(Output {
-                            wait_seconds: stage.config.speed.wait_seconds(wait),
+                            wait_seconds: stage.config.speed.wait_seconds(sight_wait(unseen)),
                             ..answer(next, &build)
                         });
                     }
@@ -144,12 +141,6 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             Ok(answer(next, &build))
         }
     }
-}
-
-/// The wait of a build that GitHub cannot be asked about: ever longer.
-fn unseen_wait(stage: &Stage, since: Timestamp) -> Duration {
-    let unseen = Duration::try_from(Timestamp::now() - since).unwrap_or_default();
-    sight_wait(stage.config.speed.simulated(unseen))
 }
 
 async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {

@@ -21,14 +21,11 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
-use commons_store::StoreError;
+use commons_store::{StoreError, WRITERS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::preflight::Found;
-
-/// How often a build is read again because another writer was faster.
-const WRITERS: usize = 10;
 
 /// What calls Plan.
 #[derive(Debug, Clone, Deserialize)]

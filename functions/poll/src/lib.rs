@@ -8,7 +8,7 @@
 
 mod claim;
 mod green;
-mod late;
+mod overdue;
 
 use std::time::Duration;
 
@@ -200,7 +200,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             });
             let since = next.started_at.filter(|_| running);
             if let Some(why) = overdue(&next, since, stage.config.speed, now) {
-                return late::give_up(stage, build, &run, why).await;
+                return overdue::give_up(stage, build, &run, why).await;
             }
             if next != *build {
                 stage

@@ -8,11 +8,8 @@ use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
 use commons_github::Error;
 use commons_runtime::{Stage, StageError, block_dependents};
-use commons_store::StoreError;
+use commons_store::{StoreError, WRITERS};
 use jiff::Timestamp;
-
-/// How often a build is read again because another writer was faster.
-const WRITERS: usize = 10;
 
 /// Records the error of a dead child; the build keeps its status, and what waits for it
 /// is woken. Repeating it wakes again, and keeps the first reason.
@@ -77,7 +74,7 @@ pub async fn end(
 
 /// Takes a build from the children that still run, and reads it as they left it: a
 /// token that was parked in the last moment is there. One of them may write at the same
-/// time: then it is read again. Each writes a few times at most.
+/// time: then it is read again.
 async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build, StageError> {
     let store = &stage.store;
     for _ in 0..WRITERS {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use aws_sdk_sfn::types::ExecutionStatus;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
+use commons_domain::times::CLOCK_SKEW;
 use commons_runtime::{Stage, StageError, cancel_orphan};
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,8 +18,6 @@ use crate::release::settle;
 
 /// Executions that ended longer ago were looked at often enough.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
-/// How far GitHub's clock may be from ours.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// What is still under way when its release ends has come by then: a call of Plan, a
 /// dispatch whose run appears late.
 const AFTERMATH: SignedDuration = SignedDuration::from_mins(30);

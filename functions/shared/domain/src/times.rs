@@ -19,6 +19,8 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(600);
 pub const FORCE_CANCEL_AFTER: Duration = Duration::from_secs(300);
 /// Who has seen nothing for so long gives up, and leaves everything as it is.
 pub const BLIND_AFTER: Duration = Duration::from_secs(30 * 60);
+/// How far GitHub's clock may be from ours.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// GitHub asks for a second between writes that create content.
 pub const BETWEEN_WRITES: Duration = Duration::from_secs(1);
 

@@ -1,20 +1,15 @@
 //! Runs that came too late: the dispatch was given up, or its release has ended. They
 //! are claimed for that dispatch, so that nobody else takes them, and cancelled.
 
-use std::time::Duration;
-
 use commons_domain::build::Build;
 use commons_domain::lock::Lock;
 use commons_domain::matching::{Candidate, candidates, title_nonce};
 use commons_domain::names::{ReleaseKey, RepoName};
-use commons_domain::times::{DISPATCH_BEGINS, DISPATCH_DEADLINE};
+use commons_domain::times::{CLOCK_SKEW, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::Error;
 use commons_store::{Claim, Claimed, StoreError};
 
 use crate::Stage;
-
-/// How far GitHub's clock may be from ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Why late runs could not be looked for.
 #[derive(Debug, thiserror::Error)]

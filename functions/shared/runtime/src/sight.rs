@@ -19,17 +19,14 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
     let build = store
         .own_build(release, component, build.generation)
         .await?;
-    let now = Timestamp::now();
-    let Some(since) = build.unseen_since else {
+    let Some(unseen) = unseen(stage, &build) else {
         let unseen = Build {
-            unseen_since: Some(now),
+            unseen_since: Some(Timestamp::now()),
             ..build.clone()
         };
         store.change_build(&build, &unseen, why).await?;
         return Ok(Duration::ZERO);
     };
-    let unseen = Duration::try_from(now - since).unwrap_or_default();
-    let unseen = stage.config.speed.simulated(unseen);
     if unseen > BLIND_AFTER {
         let minutes = BLIND_AFTER.as_secs() / 60;
         return Err(StageError::Blind(format!(
@@ -37,6 +34,13 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
         )));
     }
     Ok(unseen)
+}
+
+/// For how long it could not be seen how a build stands, in simulated time.
+pub fn unseen(stage: &Stage, build: &Build) -> Option<Duration> {
+    let since = build.unseen_since?;
+    let unseen = Duration::try_from(Timestamp::now() - since).unwrap_or_default();
+    Some(stage.config.speed.simulated(unseen))
 }
 
 /// How long a build that cannot be seen waits, in simulated time.

@@ -11,6 +11,10 @@ use jiff::Timestamp;
 use crate::item::{Item, Update, from_item, key, number, text, to_item};
 use crate::{Store, StoreError};
 
+/// How often a stage reads a build again because another writer was faster. Each writes a
+/// few times at most.
+pub const WRITERS: usize = 10;
+
 pub(crate) fn sort_key(component: &str) -> String {
     format!("build#{component}")
 }

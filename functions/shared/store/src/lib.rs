@@ -14,6 +14,7 @@ mod locks;
 mod releases;
 mod wake;
 
+pub use builds::WRITERS;
 pub use error::StoreError;
 pub use locks::{Claim, Claimed};
 
