@@ -24,6 +24,15 @@ use tokio::sync::OnceCell;
 pub const RELEASE_REPOSITORY: &str = "BTCDecoded/bllvm";
 /// The six components.
 pub const MANIFEST: &str = include_str!("../../fixtures/versions.toml");
+/// Their names.
+pub const COMPONENTS: [&str; 6] = [
+    "bllvm-consensus",
+    "bllvm-sdk",
+    "bllvm-protocol",
+    "bllvm-node",
+    "bllvm",
+    "bllvm-commons",
+];
 /// What signs webhooks.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 /// Simulated seconds per real second.

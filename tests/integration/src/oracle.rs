@@ -6,7 +6,6 @@
 //! once, into `target/`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
@@ -14,6 +13,8 @@ use std::sync::{Mutex, OnceLock};
 use github_simulator::{Delivery, Exchange, Simulator};
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
+
+use crate::tools;
 
 const PACKAGES: [&str; 2] = ["@octokit/openapi@23.0.2", "@octokit/webhooks-schemas@7.6.1"];
 /// Answers that GitHub gives to any call, described there or not.
@@ -312,34 +313,18 @@ fn nullable(value: Value) -> Value {
     }
 }
 
-/// Fetches the descriptions, if they are not there. Processes wait for each other.
+/// Fetches the descriptions, if they are not there.
 fn fetch() -> Result<PathBuf, String> {
-    let folder = local_cloud::target().join("oracles");
-    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let lock = File::create(folder.join("fetch.lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let marker = folder.join("packages.txt");
-    let wanted = PACKAGES.join("\n");
-    if std::fs::read_to_string(&marker).is_ok_and(|there| there == wanted) {
-        return Ok(folder);
-    }
-    let fetched = Command::new("npm")
-        .args([
+    tools::made_once("descriptions", &PACKAGES.join("\n"), |folder| {
+        let install = [
             "install",
             "--silent",
             "--no-save",
             "--no-audit",
             "--no-fund",
-        ])
-        .arg("--prefix")
-        .arg(&folder)
-        .args(PACKAGES)
-        .output()
-        .map_err(|error| format!("npm: {error}"))?;
-    if !fetched.status.success() {
-        let why = String::from_utf8_lossy(&fetched.stderr);
-        return Err(format!("npm: {}", why.lines().next().unwrap_or_default()));
-    }
-    std::fs::write(&marker, wanted).map_err(|error| error.to_string())?;
-    Ok(folder)
+        ];
+        let mut npm = Command::new("npm");
+        npm.args(install).arg("--prefix").arg(folder).args(PACKAGES);
+        tools::run(&mut npm)
+    })
 }

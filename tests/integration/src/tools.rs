@@ -2,7 +2,7 @@
 //! one is not to be had the test says `skipped:`, and CI takes that for a failure.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const AWS_CLI: &str = "awscli==1.46.2";
@@ -31,30 +31,47 @@ pub fn aws() -> Option<PathBuf> {
 }
 
 fn install_aws() -> Result<PathBuf, String> {
-    let folder = local_cloud::target().join("oracles");
-    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let lock = File::create(folder.join("aws.lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let venv = folder.join("aws");
-    let (program, marker) = (venv.join("bin/aws"), venv.join("packages.txt"));
-    if std::fs::read_to_string(&marker).is_ok_and(|there| there == AWS_CLI) {
-        return Ok(program);
-    }
-    run(Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv))?;
-    let install = ["install", "--quiet", "--disable-pip-version-check", AWS_CLI];
-    run(Command::new(venv.join("bin/pip")).args(install))?;
-    std::fs::write(&marker, AWS_CLI).map_err(|error| error.to_string())?;
-    Ok(program)
+    let folder = made_once("aws", AWS_CLI, |venv| {
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(venv))?;
+        let install = ["install", "--quiet", "--disable-pip-version-check", AWS_CLI];
+        run(Command::new(venv.join("bin/pip")).args(install))
+    })?;
+    Ok(folder.join("bin/aws"))
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| error.to_string())?;
+/// A folder below `target/oracles` that is made if it is not there yet, or was made of
+/// something else. Processes wait for each other.
+pub(crate) fn made_once(
+    name: &str,
+    of: &str,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let all = local_cloud::target().join("oracles");
+    let folder = all.join(name);
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let lock = File::create(all.join(format!("{name}.lock"))).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    let marker = folder.join("made-of.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|there| there == of) {
+        return Ok(folder);
+    }
+    make(&folder)?;
+    std::fs::write(&marker, of).map_err(|error| error.to_string())?;
+    Ok(folder)
+}
+
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |why: &str| format!("{program}: {why}");
+    let output = command
+        .output()
+        .map_err(|error| failed(&error.to_string()))?;
     if output.status.success() {
         Ok(())
     } else {
         let why = String::from_utf8_lossy(&output.stderr);
-        Err(why.lines().last().unwrap_or_default().to_owned())
+        Err(failed(why.lines().last().unwrap_or_default()))
     }
 }

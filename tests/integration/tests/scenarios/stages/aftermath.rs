@@ -18,7 +18,10 @@ fn sweep() -> Value {
 
 /// An execution that owns the release; its ARN.
 async fn owned() -> (StageWorld, String) {
-    let mut world = StageWorld::start().await;
+    owned_in(StageWorld::start().await).await
+}
+
+async fn owned_in(mut world: StageWorld) -> (StageWorld, String) {
     let machine = world.waiting_machine().await;
     world.stage.config.state_machine_arn = machine.clone();
     let execution = world.execute(&machine).await;
@@ -29,7 +32,11 @@ async fn owned() -> (StageWorld, String) {
 /// The dispatch of bllvm-sdk was not answered, its run is not there, and the release
 /// was stopped and settled.
 async fn stopped_in_the_post() -> (StageWorld, Build) {
-    let (world, execution) = owned().await;
+    stopped_in_the_post_of(StageWorld::start().await).await
+}
+
+async fn stopped_in_the_post_of(world: StageWorld) -> (StageWorld, Build) {
+    let (world, execution) = owned_in(world).await;
     world.script("bllvm-sdk", |script| script.run_seconds = 1e6);
     world.fault("POST", DISPATCHES, FaultKind::Status(502, None));
     world.dispatch("bllvm-sdk").await.unwrap();
@@ -148,17 +155,8 @@ async fn a_late_run_that_shows_no_nonce_is_cancelled_though_the_first_try_failed
             .iter_mut()
             .for_each(|w| w.run_name = false);
     }
-    let mut world = StageWorld::with(repositories).await;
-    let machine = world.waiting_machine().await;
-    world.stage.config.state_machine_arn = machine.clone();
-    let execution = world.execute(&machine).await;
-    world.plan_as(&execution).await.unwrap();
-    world.script("bllvm-sdk", |script| script.run_seconds = 1e6);
-    world.fault("POST", DISPATCHES, FaultKind::Status(502, None));
-    world.dispatch("bllvm-sdk").await.unwrap();
-    world.abort(&execution).await;
-    world.settle(sweep()).await.unwrap();
-    let build = world.build("bllvm-sdk").await;
+    let world = StageWorld::with(repositories).await;
+    let (world, build) = stopped_in_the_post_of(world).await;
     let late = appears(&world, &build);
     world.fault("POST", CANCEL, FaultKind::Status(503, None));
     assert!(world.settle(sweep()).await.is_err(), "it is told");

@@ -4,7 +4,7 @@
 use commons_domain::build::BuildStatus;
 use commons_runtime::StageError;
 use github_simulator::{Fault, FaultKind, ForeignRelease, Repository};
-use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld, fixture};
+use integration::{COMPONENTS, MANIFEST, RELEASE_REPOSITORY, StageWorld, fixture};
 use serde_json::json;
 
 const STRANGER: &str = "somebody";
@@ -303,15 +303,7 @@ async fn what_was_published_as_a_prerelease_stays_one_whichever_webhook_came_fir
 async fn components_are_built_again_by_name_with_what_depends_on_them() {
     let world = StageWorld::start().await;
     world.planned().await;
-    let all = [
-        "bllvm-consensus",
-        "bllvm-sdk",
-        "bllvm-protocol",
-        "bllvm-node",
-        "bllvm",
-        "bllvm-commons",
-    ];
-    world.green(&all).await;
+    world.green(&COMPONENTS).await;
     let input = json!({"version": "v0.1.0", "only": ["bllvm-protocol"]});
     let output = world
         .plan_with(&world.execution("planned"), input)

@@ -2,23 +2,14 @@
 
 use commons_domain::build::BuildStatus;
 use commons_domain::release::ReleaseStatus;
-use integration::{RELEASE_REPOSITORY, StageWorld};
+use integration::{COMPONENTS, RELEASE_REPOSITORY, StageWorld};
 use serde_json::json;
-
-const ALL: [&str; 6] = [
-    "bllvm-consensus",
-    "bllvm-sdk",
-    "bllvm-protocol",
-    "bllvm-node",
-    "bllvm",
-    "bllvm-commons",
-];
 
 #[tokio::test]
 async fn the_tag_stays_at_the_commit_that_was_built_though_the_branch_moves_on() {
     let world = StageWorld::start().await;
     world.planned().await;
-    world.green(&ALL).await;
+    world.green(&COMPONENTS).await;
     let built = world.build("bllvm").await.pin;
     world.github.push_commit(RELEASE_REPOSITORY);
     world.planned().await;
@@ -31,7 +22,7 @@ async fn a_release_of_a_tag_is_taken_up_though_the_branch_moves_on() {
     let world = StageWorld::start().await;
     let tagged = world.github.create_tag(RELEASE_REPOSITORY, "v0.1.0");
     world.planned().await;
-    world.green(&ALL).await;
+    world.green(&COMPONENTS).await;
     let ended = |b: &mut commons_domain::build::Build| b.status = BuildStatus::Failure;
     world.alter("bllvm-sdk", ended).await;
     world.github.push_commit(RELEASE_REPOSITORY);
@@ -103,7 +94,7 @@ async fn who_takes_over_is_not_disturbed_by_the_end_of_who_was_before() {
         let release = world.release().await;
         assert_eq!(release.lease.as_deref(), Some(second.as_str()), "{round}");
         assert_eq!(release.status, ReleaseStatus::Building, "{round}");
-        for component in ALL {
+        for component in COMPONENTS {
             let build = world.build(component).await;
             assert_eq!(
                 (build.status, build.generation),
