@@ -190,25 +190,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::build::{MatchedBy, Planned};
-    use crate::manifest::Manifest;
-    use crate::names::{ReleaseKey, RepoName};
+    use crate::build::MatchedBy;
+    use crate::fixture;
 
     fn claimed() -> Build {
-        let manifest = "[versions]\na = { version = \"0.1.0\", max_retries = 1 }";
-        let manifest = Manifest::parse(manifest).unwrap();
-        let planned = Planned {
-            spec: manifest.components()["a"].clone(),
-            repository: RepoName::new("o/a").unwrap(),
-            pin: "p".into(),
-            git_ref: "main".into(),
-            workflow_path: ".github/workflows/build.yml".into(),
-        };
-        let key = ReleaseKey::new("o/a/v0.1.0").unwrap();
-        let zero = Timestamp::UNIX_EPOCH;
-        Build::new(key, planned, 1, BTreeSet::new(), zero)
-            .intent("bc-0123456789abcdef".into(), zero, zero)
-            .claimed(7, 1, MatchedBy::Nonce)
+        let build = fixture::dispatched(", max_retries = 1", "bc-0123456789abcdef", 0);
+        build.claimed(7, 1, MatchedBy::Nonce)
     }
 
     fn following(build: &Build, outcome: Outcome, rerun: bool) -> Build {

@@ -7,6 +7,8 @@
 pub mod attempts;
 pub mod build;
 pub mod dispatch;
+#[cfg(test)]
+mod fixture;
 pub mod graph;
 pub mod lease;
 pub mod lock;

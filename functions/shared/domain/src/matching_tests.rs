@@ -1,32 +1,15 @@
 use jiff::Timestamp;
 
 use super::{Candidate, Match, candidates, decide, late};
-use crate::build::{Build, MatchedBy, Planned};
-use crate::manifest::Manifest;
-use crate::names::{ReleaseKey, RepoName};
+use crate::build::{Build, MatchedBy};
+use crate::fixture;
 
 const NONCE: &str = "bc-0123456789abcdef";
 const OTHER: &str = "bc-fedcba9876543210";
 
 /// A build that was dispatched at 100 s.
 fn dispatched() -> Build {
-    let manifest = Manifest::parse("[versions]\na = { version = \"0.1.0\" }").unwrap();
-    let planned = Planned {
-        spec: manifest.components()["a"].clone(),
-        repository: RepoName::new("o/a").unwrap(),
-        pin: "p".into(),
-        git_ref: "main".into(),
-        workflow_path: ".github/workflows/build.yml".into(),
-    };
-    let at = Timestamp::from_second(100).unwrap();
-    Build::new(
-        ReleaseKey::new("o/a/v0.1.0").unwrap(),
-        planned,
-        1,
-        [].into(),
-        at,
-    )
-    .intent(NONCE.into(), at, at)
+    fixture::dispatched("", NONCE, 100)
 }
 
 fn run(id: u64, title: &str) -> Candidate {

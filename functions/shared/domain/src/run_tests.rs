@@ -2,9 +2,8 @@ use jiff::Timestamp;
 
 use super::{NextWait, Progress, Seen, next_wait, overdue, progress};
 use crate::attempts::Outcome;
-use crate::build::{Build, BuildStatus, MatchedBy, Planned};
-use crate::manifest::Manifest;
-use crate::names::{ReleaseKey, RepoName};
+use crate::build::{Build, BuildStatus, MatchedBy};
+use crate::fixture;
 use crate::times::Speed;
 
 fn at(second: i64) -> Timestamp {
@@ -12,24 +11,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn claimed() -> Build {
-    let manifest =
-        Manifest::parse("[versions]\na = { version = \"0.1.0\", max_retries = 1 }").unwrap();
-    let planned = Planned {
-        spec: manifest.components()["a"].clone(),
-        repository: RepoName::new("o/a").unwrap(),
-        pin: "p".into(),
-        git_ref: "main".into(),
-        workflow_path: ".github/workflows/build.yml".into(),
-    };
-    Build::new(
-        ReleaseKey::new("o/a/v0.1.0").unwrap(),
-        planned,
-        1,
-        [].into(),
-        at(0),
-    )
-    .intent("bc-0123456789abcdef".into(), at(0), at(0))
-    .claimed(7, 1, MatchedBy::Nonce)
+    let build = fixture::dispatched(", max_retries = 1", "bc-0123456789abcdef", 0);
+    build.claimed(7, 1, MatchedBy::Nonce)
 }
 
 fn seen(status: &str, conclusion: Option<&str>) -> Seen {
