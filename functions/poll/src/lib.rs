@@ -256,7 +256,8 @@ async fn run_over(
     };
     let why = format!("{why} ({})", run.html_url);
     let rerun = may_rerun(run.created_at, run.run_attempt, Timestamp::now());
-    attempt_over(stage, build, outcome, why, rerun).await
+    let next = after_attempt(stage, build, outcome, why, rerun);
+    ended_or_retrying(stage, build, next).await
 }
 
 /// The wait of a build that cannot be seen: ever longer.
@@ -306,17 +307,6 @@ fn after_attempt(
     let wait = backoff(build.retry_count + 1, jitter());
     let wait = stage.config.speed.real(wait);
     after(build, outcome, why, rerun, wait, Timestamp::now())
-}
-
-async fn attempt_over(
-    stage: &Stage,
-    build: &Build,
-    outcome: Outcome,
-    why: String,
-    rerun: bool,
-) -> Result<Next, Look> {
-    let next = after_attempt(stage, build, outcome, why, rerun);
-    ended_or_retrying(stage, build, next).await
 }
 
 /// Writes what a failed attempt makes of its build.
