@@ -104,13 +104,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             })
         }
         Err(error) => {
-            end_build(
-                &stage.store,
-                &build,
-                BuildStatus::Failure,
-                error.to_string(),
-            )
-            .await?;
+            end_build(&stage, &build, BuildStatus::Failure, error.to_string()).await?;
             Ok(answer(Next::Over))
         }
     }

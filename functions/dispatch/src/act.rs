@@ -7,7 +7,6 @@ use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
 use commons_runtime::{Stage, StageError, claim_of, end_build, out_of_sight};
 use commons_store::Claimed;
-use jiff::Timestamp;
 
 use crate::Next;
 
@@ -25,8 +24,8 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                 .collect();
             let pins = serde_json::to_value(pins)
                 .map_err(|error| StageError::Internal(error.to_string()))?;
-            let payload = client_payload(build, nonce, &pins, Timestamp::now());
-            if !build.may_act(Timestamp::now()) {
+            let payload = client_payload(build, nonce, &pins, stage.now());
+            if !build.may_act(stage.now()) {
                 return Ok(too_late(build));
             }
             stage
@@ -38,7 +37,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
         Trigger::WorkflowDispatch => {
             let workflow = build.workflow_path.rsplit('/').next().unwrap_or_default();
             let inputs = workflow_inputs(build, nonce);
-            if !build.may_act(Timestamp::now()) {
+            if !build.may_act(stage.now()) {
                 return Ok(too_late(build));
             }
             stage
@@ -102,7 +101,7 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             build.component
         )));
     };
-    let intent = build.rerun_intent(Timestamp::now());
+    let intent = build.rerun_intent(stage.now());
     stage
         .store
         .own_release(&build.release, build.generation)
@@ -111,7 +110,7 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         .store
         .change_build(build, &intent, "intent to re-run")
         .await?;
-    if !intent.may_act(Timestamp::now()) {
+    if !intent.may_act(stage.now()) {
         return Ok(too_late(&intent));
     }
     match stage.github.rerun_failed_jobs(&build.repository, run).await {
@@ -155,5 +154,5 @@ pub async fn refused_or_busy(
 
 /// Ends the build, and with it what requires it.
 pub async fn fail(stage: &Stage, build: &Build, why: String) -> Result<(), StageError> {
-    end_build(&stage.store, build, BuildStatus::Failure, why).await
+    end_build(stage, build, BuildStatus::Failure, why).await
 }

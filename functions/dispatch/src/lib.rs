@@ -20,7 +20,6 @@ use commons_domain::times::{
     BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT, sight_wait,
 };
 use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight, unseen};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Which build.
@@ -110,14 +109,14 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         Readiness::NotReady(_) => Ok(answer(Next::AwaitDependencies, &build)),
         Readiness::NotBefore(at) => {
             let left =
-                u64::try_from((at.as_second() - Timestamp::now().as_second()).max(1)).unwrap_or(1);
+                u64::try_from((at.as_second() - stage.now().as_second()).max(1)).unwrap_or(1);
             Ok(Output {
                 wait_seconds: left,
                 ..answer(Next::Busy, &build)
             })
         }
         Readiness::Blocked(why) => {
-            end_build(&stage.store, &build, BuildStatus::Blocked, why).await?;
+            end_build(&stage, &build, BuildStatus::Blocked, why).await?;
             Ok(answer(Next::Over, &build))
         }
         Readiness::Ready => {
@@ -159,7 +158,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
             build.component
         )));
     }
-    Ok(readiness(build, &dependencies, Timestamp::now()))
+    Ok(readiness(build, &dependencies, stage.now()))
 }
 
 /// Frees the lock, unless another call for this build has acted with it meanwhile.
@@ -181,7 +180,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
     if build.status == BuildStatus::Retrying && build.workflow_run_id.is_some() {
         return act::rerun(stage, build).await;
     }
-    let now = Timestamp::now();
+    let now = stage.now();
     let nonce = build.next_nonce();
     let mut held = stage.store.lock(&build.repository).await?;
     let holder = match &held {
@@ -214,7 +213,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         release: build.release.clone(),
         component: build.component.clone(),
         nonce: nonce.clone(),
-        post_deadline: Timestamp::now() + DISPATCH_BEGINS + DISPATCH_DEADLINE,
+        post_deadline: stage.now() + DISPATCH_BEGINS + DISPATCH_DEADLINE,
         orphaned: false,
     };
     if !stage
@@ -245,7 +244,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         act::fail(stage, build, why).await?;
         return Ok(Next::Over);
     }
-    let now = Timestamp::now();
+    let now = stage.now();
     if now + DISPATCH_DEADLINE > lock.post_deadline {
         // Others take a lock without an intent for left once its deadline is over.
         tracing::warn!(

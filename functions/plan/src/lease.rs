@@ -9,7 +9,6 @@ use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError, aws_code};
 use commons_store::StoreError;
-use jiff::Timestamp;
 
 /// Takes the lease of a release for an execution, with the next generation.
 pub async fn take(
@@ -37,7 +36,7 @@ pub async fn take(
             )));
         }
     };
-    let now = Timestamp::now();
+    let now = stage.now();
     let release = Release {
         key: key.clone(),
         status: ReleaseStatus::Planning,

@@ -146,7 +146,7 @@ async fn plan(
         release = as_a_prerelease(stage, request, release, found).await?;
         published::hide(stage, &release, found, !anew.is_empty()).await?;
     }
-    pins::wait_for_dispatches_in_flight(stored.values()).await;
+    pins::wait_for_dispatches_in_flight(stage, stored.values()).await;
 
     let mut builds: BTreeMap<&str, Build> = BTreeMap::new();
     for name in &plan.order {
@@ -246,7 +246,7 @@ async fn write_build(
     let (key, generation) = (&release.key, release.generation);
     for _ in 0..WRITERS {
         let (planned, waiting_on) = (planned.clone(), waiting_on.clone());
-        let now = Timestamp::now();
+        let now = stage.now();
         let (build, outcome) = match &stored {
             None => {
                 let build = Build::new(key.clone(), planned, generation, waiting_on, now);

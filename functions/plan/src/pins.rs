@@ -2,6 +2,7 @@
 //! whether a dispatch would build it. All faults are found before any is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use commons_domain::build::{Build, Planned};
 use commons_domain::dispatch::WORKFLOW_INPUTS;
@@ -11,7 +12,6 @@ use commons_domain::request::Request;
 use commons_github::Error;
 use commons_runtime::{Stage, StageError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 
 use crate::workflow::Triggers;
 use crate::{github_error, read_manifest};
@@ -111,15 +111,14 @@ pub async fn pin(
 
 /// Waits, at most ten seconds, until the POST of a dispatch that an earlier owner
 /// had written down is over: then its run is there to be found, or never will be.
-pub async fn wait_for_dispatches_in_flight(stored: impl Iterator<Item = &Build>) {
+pub async fn wait_for_dispatches_in_flight(stage: &Stage, stored: impl Iterator<Item = &Build>) {
     let last = stored.filter_map(Build::in_flight_until).max();
-    let Some(left) =
-        last.map(|deadline| deadline.as_millisecond() - Timestamp::now().as_millisecond())
+    let Some(left) = last.map(|deadline| deadline.as_millisecond() - stage.now().as_millisecond())
     else {
         return;
     };
     if let Ok(left) = u64::try_from(left) {
-        tokio::time::sleep(std::time::Duration::from_millis(left)).await;
+        stage.clock.sleep(Duration::from_millis(left)).await;
     }
 }
 

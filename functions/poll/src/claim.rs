@@ -6,7 +6,6 @@ use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
 use commons_runtime::{Stage, cancel_late, candidate, claim_of};
 use commons_store::{Claim, Claimed};
-use jiff::Timestamp;
 
 use crate::{Look, Next, StoreOr, after_attempt, ended_or_retrying, wait_of};
 
@@ -63,7 +62,7 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
             // One of them is this build's and stays unclaimed.
             orphan_lock(stage, build).await?;
             commons_runtime::end_build(
-                &stage.store,
+                stage,
                 build,
                 commons_domain::build::BuildStatus::Failure,
                 why,
@@ -136,7 +135,7 @@ async fn claim_run(
 /// No run. Within its time that is a reason to wait; after it, the attempt failed
 /// and its nonce is kept, so that a run that comes late is known and cancelled.
 async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
-    let now = Timestamp::now();
+    let now = stage.now();
     let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
     if !build.is_overdue_at_github(appear, now) {
         return Ok(wait_of(build));

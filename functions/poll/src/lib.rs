@@ -85,7 +85,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             }
         }
         status if status.is_failed() => {
-            block_dependents(&stage.store, &build).await?;
+            block_dependents(&stage, &build).await?;
             Next::Over
         }
         BuildStatus::Pending | BuildStatus::Retrying => Next::Retry,
@@ -109,7 +109,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 .await?
                 .retry_at;
             let left = retry_at.map_or(0.0, |at| {
-                (at.as_millisecond() - Timestamp::now().as_millisecond()) as f64 / 1000.0
+                (at.as_millisecond() - stage.now().as_millisecond()) as f64 / 1000.0
             });
             (left.ceil().max(1.0)) as u64
         }
@@ -174,7 +174,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         head_sha: run.head_sha.clone(),
         run_started_at: run.run_started_at,
     };
-    let now = Timestamp::now();
+    let now = stage.now();
     let seen_progress = progress(build, &seen);
     let changed = |status: BuildStatus| {
         let mut next = build.clone();
@@ -255,7 +255,7 @@ async fn run_over(
         None => (outcome, why),
     };
     let why = format!("{why} ({})", run.html_url);
-    let rerun = may_rerun(run.created_at, run.run_attempt, Timestamp::now());
+    let rerun = may_rerun(run.created_at, run.run_attempt, stage.now());
     let next = after_attempt(stage, build, outcome, why, rerun);
     ended_or_retrying(stage, build, next).await
 }
@@ -304,9 +304,9 @@ fn after_attempt(
     why: String,
     rerun: bool,
 ) -> Build {
-    let wait = backoff(build.retry_count + 1, jitter());
+    let wait = backoff(build.retry_count + 1, fastrand::f64());
     let wait = stage.config.speed.real(wait);
-    after(build, outcome, why, rerun, wait, Timestamp::now())
+    after(build, outcome, why, rerun, wait, stage.now())
 }
 
 /// Writes what a failed attempt makes of its build.
@@ -321,13 +321,8 @@ async fn ended_or_retrying(stage: &Stage, build: &Build, next: Build) -> Result<
         return Ok(Next::Retry);
     }
     let why = next.error.clone().unwrap_or_default();
-    end_build(&stage.store, build, next.status, why)
+    end_build(stage, build, next.status, why)
         .await
         .map_err(Look::Stage)?;
     Ok(Next::Over)
-}
-
-/// A share from 0 to 1, from the clock's smallest digits.
-fn jitter() -> f64 {
-    f64::from(Timestamp::now().subsec_nanosecond() % 1_000_003) / 1_000_003.0
 }

@@ -6,7 +6,6 @@ use commons_domain::build::Build;
 use commons_domain::times::FORCE_CANCEL_AFTER;
 use commons_github::{Error, Run};
 use commons_runtime::Stage;
-use jiff::Timestamp;
 
 use crate::{Look, Next, StoreOr, run_over};
 
@@ -31,14 +30,14 @@ pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Re
         }
         let cancelled = Build {
             overdue: Some(why.clone()),
-            cancel_asked_at: Some(Timestamp::now()),
+            cancel_asked_at: Some(stage.now()),
             ..build.clone()
         };
         let changed = stage.store.change_build(build, &cancelled, &why);
         changed.await.map_err(StoreOr)?;
         return Ok(Next::Soon);
     };
-    if Timestamp::now() <= asked_at + patience {
+    if stage.now() <= asked_at + patience {
         return Ok(Next::Soon);
     }
     own.await.map_err(StoreOr)?;

@@ -81,7 +81,7 @@ async fn create(
     release: &Release,
     writes: &mut Writes<'_>,
 ) -> Result<(Release, GitHubRelease), Pause> {
-    let left = |deadline: Timestamp| deadline.duration_since(Timestamp::now());
+    let left = |deadline: Timestamp| deadline.duration_since(stage.now());
     if let Some(left) = release.draft_deadline.map(left)
         && left.is_positive()
     {
@@ -91,7 +91,7 @@ async fn create(
     }
     writes.turn().await?;
     let intent = Release {
-        draft_deadline: Some(Timestamp::now() + DISPATCH_DEADLINE),
+        draft_deadline: Some(stage.now() + DISPATCH_DEADLINE),
         ..release.clone()
     };
     let why = "a draft is created";

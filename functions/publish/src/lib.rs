@@ -13,7 +13,6 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_runtime::{Stage, StageError};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Which release.
@@ -150,7 +149,7 @@ async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(
     let done = Release {
         status,
         html_url: Some(published.html_url),
-        completed_at: Some(Timestamp::now()),
+        completed_at: Some(stage.now()),
         lease: None,
         ..release.clone()
     };

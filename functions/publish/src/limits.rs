@@ -1,12 +1,13 @@
 //! Writes to GitHub: a second apart, each after the owner was read again, and
 //! none when the stage's time is nearly up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
 use commons_domain::times::{BETWEEN_WRITES, BUSY_WAIT};
 use commons_runtime::{Stage, StageError};
+use jiff::Timestamp;
 
 /// A function has 15 minutes; after this it hands over to its next call.
 const TIME: Duration = Duration::from_secs(14 * 60);
@@ -52,8 +53,8 @@ pub struct Writes<'a> {
     stage: &'a Stage,
     release: ReleaseKey,
     generation: u64,
-    began: Instant,
-    last: Option<Instant>,
+    began: Timestamp,
+    last: Option<Timestamp>,
 }
 
 impl<'a> Writes<'a> {
@@ -63,28 +64,31 @@ impl<'a> Writes<'a> {
             stage,
             release: release.key.clone(),
             generation: release.generation,
-            began: Instant::now(),
+            began: stage.now(),
             last: None,
         }
     }
 
     /// Waits for the next write's turn, and reads the owner again.
     pub async fn turn(&mut self) -> Result<(), Pause> {
-        if self.began.elapsed() > TIME {
+        if self.stage.now() > self.began + TIME {
             return Err(Pause::Again {
                 wait: Duration::from_secs(1),
             });
         }
         let apart = self.stage.config.speed.real(BETWEEN_WRITES);
-        if let Some(left) = self.last.and_then(|last| apart.checked_sub(last.elapsed())) {
-            tokio::time::sleep(left).await;
+        if let Some(last) = self.last {
+            let left = (last + apart).duration_since(self.stage.now());
+            if let Ok(left) = Duration::try_from(left) {
+                self.stage.clock.sleep(left).await;
+            }
         }
         self.stage
             .store
             .own_release(&self.release, self.generation)
             .await
             .map_err(StageError::from)?;
-        self.last = Some(Instant::now());
+        self.last = Some(self.stage.now());
         Ok(())
     }
 }

@@ -9,7 +9,6 @@ use commons_domain::names::ReleaseKey;
 use commons_github::Error;
 use commons_runtime::{Stage, StageError, block_dependents};
 use commons_store::{StoreError, WRITERS};
-use jiff::Timestamp;
 
 /// Records the error of a dead child; the build keeps its status, and what waits for it
 /// is woken. Repeating it wakes again, and keeps the first reason.
@@ -37,7 +36,7 @@ pub async fn record(
     if dead.status.is_green() {
         Ok(())
     } else {
-        block_dependents(&stage.store, &dead).await
+        block_dependents(stage, &dead).await
     }
 }
 
@@ -62,7 +61,7 @@ pub async fn end(
     if let Some(token) = &taken.wait_token {
         stage.store.complete_token(token).await?;
     }
-    let ended = taken.settled(stopped, Timestamp::now());
+    let ended = taken.settled(stopped, stage.now());
     let why = if stopped {
         "the release ended before this build"
     } else {

@@ -6,7 +6,6 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
 use commons_runtime::{Stage, StageError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 
 use crate::build::end;
 
@@ -51,7 +50,7 @@ async fn end_release(
     why: &str,
     aborted: bool,
 ) -> Result<(), StageError> {
-    let settled = stored.settled(aborted, why, Timestamp::now());
+    let settled = stored.settled(aborted, why, stage.now());
     stage.store.change_release(&stored, &settled, why).await?;
     let builds = stage.store.builds(&settled.key).await?;
     let out_of_sight = AtomicBool::new(false);

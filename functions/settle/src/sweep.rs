@@ -11,7 +11,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::times::CLOCK_SKEW;
 use commons_runtime::{Stage, StageError, cancel_orphan};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::execution::{Execution, cannot_see, describe};
 use crate::release::settle;
@@ -101,7 +101,7 @@ async fn aftermath(stage: &Stage, key: &ReleaseKey, swept: &mut Swept) {
 
 /// The builds of a release that ended a while ago at most, and that nobody owns.
 async fn left_of(stage: &Stage, key: &ReleaseKey) -> Result<Vec<Build>, StageError> {
-    let since = Timestamp::now() - AFTERMATH;
+    let since = stage.now() - AFTERMATH;
     let release = stage.store.release(key).await?;
     let over = release.filter(|release| release.is_over(since));
     let Some(over) = over else {
@@ -116,7 +116,7 @@ async fn left_of(stage: &Stage, key: &ReleaseKey) -> Result<Vec<Build>, StageErr
 async fn end_late(stage: &Stage, build: &Build) -> Result<(), StageError> {
     if build.status == BuildStatus::Pending {
         let why = "the release ended before this build";
-        let ended = build.ended(BuildStatus::Cancelled, why.into(), Timestamp::now());
+        let ended = build.ended(BuildStatus::Cancelled, why.into(), stage.now());
         stage.store.change_build(build, &ended, why).await?;
     }
     if build.status.is_failed() {
@@ -206,7 +206,7 @@ fn carried_by(build: &Build, generation: u64) -> Option<&str> {
 
 /// ARNs of the machine's executions of a status, those that ended long ago left out.
 async fn list(stage: &Stage, status: &ExecutionStatus) -> Result<Vec<String>, StageError> {
-    let since = (Timestamp::now() - LOOK_BACK).as_second();
+    let since = (stage.now() - LOOK_BACK).as_second();
     let mut pages = stage
         .states
         .list_executions()

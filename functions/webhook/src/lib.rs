@@ -15,7 +15,7 @@ use std::sync::Arc;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
-use commons_runtime::{Config, StageError};
+use commons_runtime::{Config, StageError, SystemClock};
 use commons_store::Store;
 
 pub use events::Outcome;
@@ -47,7 +47,7 @@ impl Door {
             .map_err(|_| StageError::Internal("the environment lacks WEBHOOK_SECRET".into()))?;
         let aws = commons_runtime::aws().await;
         Ok(Self {
-            store: commons_runtime::store(&aws, &config),
+            store: commons_runtime::store(&aws, &config, Arc::new(SystemClock)),
             states: aws_sdk_sfn::Client::new(&aws),
             secrets: Arc::new(SigningSecrets::read(aws, id).await?),
             config,

@@ -2,15 +2,17 @@
 //! an account of the shared local cloud and of a GitHub simulator. The template is
 //! deployed once; each account gets a table like the deployed one, and a bucket.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use commons_domain::build::{Build, BuildStatus};
+use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::release::Release;
 use commons_domain::times::Speed;
-use commons_runtime::{Config, Stage, StageError};
+use commons_runtime::{Config, Stage, StageError, SystemClock};
 use github_simulator::{Fault, FaultKind, Repository, RunView, Script, Settings, Simulator};
 use local_cloud::{Account, LocalCloud, STACK, Service, Stack};
 use serde_json::{Value, json};
@@ -424,14 +426,20 @@ pub(crate) fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
 pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, token: String) -> Stage {
     let states = aws_sdk_sfn::Client::new(aws);
     let dynamo = aws_sdk_dynamodb::Client::new(aws);
-    let settings =
-        commons_github::Settings::new(&config.github_api_url, token.into(), config.speed)
-            .expect("the simulator's address");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let settings = commons_github::Settings::new(
+        &config.github_api_url,
+        token.into(),
+        config.speed,
+        Arc::clone(&clock),
+    )
+    .expect("the simulator's address");
     Stage {
         github: commons_github::GitHub::new(settings).expect("a client"),
-        store: commons_store::Store::new(dynamo, states.clone(), &config.table),
+        store: commons_store::Store::new(dynamo, states.clone(), &config.table, Arc::clone(&clock)),
         objects: commons_artifacts::Store::new(s3(aws), &config.bucket),
         states,
+        clock,
         config,
     }
 }

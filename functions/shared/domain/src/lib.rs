@@ -6,6 +6,7 @@
 
 pub mod attempts;
 pub mod build;
+pub mod clock;
 pub mod dispatch;
 #[cfg(test)]
 mod fixture;

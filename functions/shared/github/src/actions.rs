@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::{accept, segment};
+use crate::client::segment;
 use crate::{Artifact, Download, Error, GitHub, Job, Run, Workflow};
 
 /// A list of runs is read this far back at most.
@@ -101,7 +101,7 @@ impl GitHub {
             .send()
             .await
             .map_err(|error| Error::of_transport(&call, error))?;
-        let response = accept(&call, response).await?;
+        let response = self.accept(&call, response).await?;
         let header = |name: &str| {
             response
                 .headers()

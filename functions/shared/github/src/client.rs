@@ -1,9 +1,11 @@
 //! The client: one request, its deadline, its classification, its pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
+use commons_domain::clock::Clock;
 use commons_domain::times::Speed;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
@@ -33,15 +35,23 @@ pub struct Settings {
     pub token: SecretString,
     /// Divides the sleeps between tries.
     pub speed: Speed,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Settings {
     /// Checks the URL.
-    pub fn new(api_url: &str, token: SecretString, speed: Speed) -> Result<Self, url::ParseError> {
+    pub fn new(
+        api_url: &str,
+        token: SecretString,
+        speed: Speed,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, url::ParseError> {
         Ok(Self {
             api_url: Url::parse(api_url)?,
             token,
             speed,
+            clock,
         })
     }
 }
@@ -173,7 +183,24 @@ impl GitHub {
             .send()
             .await
             .map_err(|error| Error::of_transport(call, error))?;
-        accept(call, response).await
+        self.accept(call, response).await
+    }
+
+    /// The answer if it is 2xx or 302, else what it means.
+    pub(crate) async fn accept(&self, call: &str, response: Response) -> Result<Response, Error> {
+        let status = response.status();
+        if status.is_success() || status.as_u16() == 302 {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        let body = response.text().await.unwrap_or_default();
+        let now = self.now().as_second();
+        let status = status.as_u16();
+        Err(Error::of_status(call, status, &headers, &body, now))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
     }
 
     /// The HTTP client, for transfers.
@@ -206,23 +233,6 @@ impl GitHub {
         }
         Ok(all)
     }
-}
-
-/// The answer if it is 2xx or 302, else what it means.
-pub(crate) async fn accept(call: &str, response: Response) -> Result<Response, Error> {
-    let status = response.status();
-    if status.is_success() || status.as_u16() == 302 {
-        return Ok(response);
-    }
-    let headers = response.headers().clone();
-    let body = response.text().await.unwrap_or_default();
-    Err(Error::of_status(
-        call,
-        status.as_u16(),
-        &headers,
-        &body,
-        Timestamp::now().as_second(),
-    ))
 }
 
 /// One segment of a path, encoded.

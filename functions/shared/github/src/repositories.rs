@@ -1,7 +1,6 @@
 //! Repositories, refs, files, users.
 
 use commons_domain::names::RepoName;
-use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
@@ -30,7 +29,7 @@ impl GitHub {
             .map(str::to_owned);
         let seen_at = date
             .and_then(|date| rfc2822::parse(&date).ok())
-            .map_or_else(Timestamp::now, |zoned| zoned.timestamp());
+            .map_or_else(|| self.now(), |zoned| zoned.timestamp());
         let bytes = response
             .bytes()
             .await

@@ -1,13 +1,17 @@
 //! The clients of a stage, made once per environment.
 
+use std::sync::Arc;
+
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use commons_artifacts::Store as Objects;
+use commons_domain::clock::Clock;
 use commons_github::GitHub;
 use commons_store::Store;
+use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::{Config, StageError};
+use crate::{Config, StageError, SystemClock};
 
 /// What a stage works with. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +26,8 @@ pub struct Stage {
     pub objects: Objects,
     /// Step Functions.
     pub states: aws_sdk_sfn::Client,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Stage {
@@ -30,26 +36,34 @@ impl Stage {
         let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
         let aws = aws().await;
         let token = secret(&aws, &config.github_token_secret).await?;
-        let github = GitHub::new(
-            commons_github::Settings::new(&config.github_api_url, token, config.speed)
-                .map_err(|error| StageError::Internal(error.to_string()))?,
-        )
-        .map_err(|error| StageError::Internal(error.to_string()))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let internal = |error: String| StageError::Internal(error);
+        let api_url = &config.github_api_url;
+        let settings =
+            commons_github::Settings::new(api_url, token, config.speed, Arc::clone(&clock))
+                .map_err(|error| internal(error.to_string()))?;
+        let github = GitHub::new(settings).map_err(|error| internal(error.to_string()))?;
         Ok(Self {
-            store: store(&aws, &config),
+            store: store(&aws, &config, Arc::clone(&clock)),
             objects: Objects::new(s3(&aws), &config.bucket),
             github,
             states: aws_sdk_sfn::Client::new(&aws),
+            clock,
             config,
         })
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 
 /// The table of this configuration.
-pub fn store(aws: &aws_config::SdkConfig, config: &Config) -> Store {
+pub fn store(aws: &aws_config::SdkConfig, config: &Config, clock: Arc<dyn Clock>) -> Store {
     let dynamo = aws_sdk_dynamodb::Client::new(aws);
     let states = aws_sdk_sfn::Client::new(aws);
-    Store::new(dynamo, states, &config.table)
+    Store::new(dynamo, states, &config.table, clock)
 }
 
 /// The environment's AWS configuration, over rustls with ring.

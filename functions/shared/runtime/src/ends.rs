@@ -3,32 +3,32 @@
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::dispatch::blocked_by;
 use commons_domain::wake::blocked;
-use commons_store::{Store, StoreError};
-use jiff::Timestamp;
+use commons_store::StoreError;
 
-use crate::StageError;
+use crate::{Stage, StageError};
 
 /// Ends a build without success, marks everything that requires it, however far,
 /// as blocked, and wakes what waits. Repeating it changes nothing.
 pub async fn end_build(
-    store: &Store,
+    stage: &Stage,
     build: &Build,
     status: BuildStatus,
     why: String,
 ) -> Result<(), StageError> {
-    let ended = build.ended(status, why.clone(), Timestamp::now());
-    store.change_build(build, &ended, &why).await?;
-    block_dependents(store, &ended).await
+    let ended = build.ended(status, why.clone(), stage.now());
+    stage.store.change_build(build, &ended, &why).await?;
+    block_dependents(stage, &ended).await
 }
 
 /// Marks the transitive dependents of an ended build that have not started, and wakes
 /// them; also those that were marked by who died before.
-pub async fn block_dependents(store: &Store, dead: &Build) -> Result<(), StageError> {
+pub async fn block_dependents(stage: &Stage, dead: &Build) -> Result<(), StageError> {
+    let store = &stage.store;
     let builds = store.builds(&dead.release).await?;
     for dependent in blocked(dead, &builds) {
         if dependent.status == BuildStatus::Pending {
             let why = blocked_by(dead);
-            let ended = dependent.blocked(why.clone(), Timestamp::now());
+            let ended = dependent.blocked(why.clone(), stage.now());
             match store.change_build(dependent, &ended, &why).await {
                 // It moved on by itself: its own Dispatch sees the dead dependency.
                 Ok(()) | Err(StoreError::Stale { .. }) => {}

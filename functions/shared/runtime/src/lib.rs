@@ -2,6 +2,7 @@
 //! clients, tracing, and errors under the names that the state machine knows.
 
 mod clients;
+mod clock;
 mod config;
 mod ends;
 mod error;
@@ -9,6 +10,7 @@ mod late;
 mod sight;
 
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
+pub use clock::SystemClock;
 pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;

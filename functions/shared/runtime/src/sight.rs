@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use commons_domain::build::Build;
 use commons_domain::times::{BLIND_AFTER, sight_wait};
-use jiff::Timestamp;
 
 use crate::{Stage, StageError};
 
@@ -21,7 +20,7 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
         .await?;
     let Some(unseen) = unseen(stage, &build) else {
         let unseen = Build {
-            unseen_since: Some(Timestamp::now()),
+            unseen_since: Some(stage.now()),
             ..build.clone()
         };
         store.change_build(&build, &unseen, why).await?;
@@ -39,7 +38,7 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
 /// For how long it could not be seen how a build stands, in simulated time.
 pub fn unseen(stage: &Stage, build: &Build) -> Option<Duration> {
     let since = build.unseen_since?;
-    let unseen = Duration::try_from(Timestamp::now() - since).unwrap_or_default();
+    let unseen = Duration::try_from(stage.now() - since).unwrap_or_default();
     Some(stage.config.speed.simulated(unseen))
 }
 

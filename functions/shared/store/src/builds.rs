@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::types::{
 use backon::{ExponentialBuilder, Retryable as _};
 use commons_domain::build::Build;
 use commons_domain::names::ReleaseKey;
-use jiff::Timestamp;
 
 use crate::item::{Item, Update, from_item, key, number, text, to_item};
 use crate::{Store, StoreError};
@@ -276,7 +275,7 @@ impl Store {
         item: TransactWriteItem,
         event: &Event<'_>,
     ) -> Result<bool, StoreError> {
-        let at = Timestamp::now();
+        let at = self.clock.now();
         let mut record = key(
             event.release.as_str(),
             &format!("event#{at:.9}#{}", event.about),

@@ -14,6 +14,10 @@ mod locks;
 mod releases;
 mod wake;
 
+use std::sync::Arc;
+
+use commons_domain::clock::Clock;
+
 pub use builds::WRITERS;
 pub use error::StoreError;
 pub use locks::{Claim, Claimed};
@@ -24,6 +28,7 @@ pub struct Store {
     dynamo: aws_sdk_dynamodb::Client,
     states: aws_sdk_sfn::Client,
     table: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
@@ -32,11 +37,13 @@ impl Store {
         dynamo: aws_sdk_dynamodb::Client,
         states: aws_sdk_sfn::Client,
         table: impl Into<String>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             dynamo,
             states,
             table: table.into(),
+            clock,
         }
     }
 }
