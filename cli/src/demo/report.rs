@@ -35,6 +35,7 @@ struct Build {
     component: String,
     status: String,
     run_id: Option<u64>,
+    matched_by: Option<String>,
     attempts: u64,
     requires: Vec<String>,
     dispatched_at: Option<Timestamp>,
@@ -83,6 +84,7 @@ impl Report {
                 component: text(item, "component").unwrap_or_default(),
                 status: text(item, "status").unwrap_or_default(),
                 run_id: number(item, "workflow_run_id"),
+                matched_by: text(item, "matched_by"),
                 attempts: number(item, "attempt").unwrap_or_default(),
                 requires: item["requires"]["L"]
                     .as_array()

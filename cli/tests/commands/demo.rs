@@ -94,6 +94,7 @@ fn a_release_arrives_whole() {
     for (name, build) in &builds {
         assert_eq!(build["status"], "collected", "{name}");
         assert_eq!(build["attempts"], 1, "{name}");
+        assert_eq!(build["matched_by"], "nonce", "{name}");
         assert!(
             build["run_id"].is_u64() && build["error"].is_null(),
             "{name}"

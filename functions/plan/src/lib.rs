@@ -6,6 +6,7 @@
 //! adopted as it is; the items and the release's status come last, so a run that
 //! died before them left nothing that anybody acts on.
 
+mod adopt;
 mod lease;
 mod nightly;
 mod pins;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::build::{Build, BuildStatus, Planned};
 use commons_domain::manifest::Manifest;
+use commons_domain::matching::Candidate;
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::request::Request;
@@ -140,6 +142,7 @@ async fn plan(
         immutable,
         target,
         anew,
+        adopted,
     } = preflight::look(stage, request, &release, &stored).await?;
     let plan = read.manifest.plan();
     if let Some(found) = &at_github {
@@ -154,8 +157,12 @@ async fn plan(
             .remove(name)
             .ok_or_else(|| StageError::Internal(format!("component '{name}' was not pinned")))?;
         let before = stored.get(name).cloned();
-        let again = anew.contains(name);
-        let build = write_build(stage, &release, planned, before, again, &builds).await?;
+        let asked = match adopted.get(name) {
+            Some(run) => Asked::Adopt(run),
+            None if anew.contains(name) => Asked::Anew,
+            None => Asked::Nothing,
+        };
+        let build = write_build(stage, &release, planned, before, asked, &builds).await?;
         builds.insert(name, build);
     }
 
@@ -219,6 +226,17 @@ async fn as_a_prerelease(
     Ok(known)
 }
 
+/// What the request asks for a component that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked<'a> {
+    /// What is missing.
+    Nothing,
+    /// To be built again.
+    Anew,
+    /// This run as its own.
+    Adopt(&'a Candidate),
+}
+
 /// Writes one build: fresh, or what this generation makes of the stored one. Its
 /// `waiting_on` comes from what was written for its dependencies.
 ///
@@ -229,7 +247,7 @@ async fn write_build(
     release: &Release,
     planned: Planned,
     mut stored: Option<Build>,
-    anew: bool,
+    asked: Asked<'_>,
     written: &BTreeMap<&str, Build>,
 ) -> Result<Build, StageError> {
     let waiting_on: BTreeSet<String> = planned
@@ -253,7 +271,15 @@ async fn write_build(
                 let outcome = stage.store.create_build(&build, "planned").await;
                 (build, outcome)
             }
+            Some(stored) if let Asked::Adopt(run) = asked => {
+                adopt::claim(stage, stored, run.id).await?;
+                let build = stored.adopting(run.id, run.run_attempt, generation);
+                let reason = format!("run {} is adopted", run.id);
+                let outcome = stage.store.change_build(stored, &build, &reason).await;
+                (build, outcome)
+            }
             Some(stored) => {
+                let anew = asked == Asked::Anew;
                 let build = stored.adopted(planned, generation, waiting_on, anew, now);
                 let reason = if stored.status == build.status {
                     "adopted"

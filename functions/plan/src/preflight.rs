@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::build::{Build, Planned};
 use commons_domain::graph::with_dependents;
+use commons_domain::matching::Candidate;
 use commons_domain::release::Release;
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
 
-use crate::{github_error, pins, published};
+use crate::{adopt, github_error, pins, published};
 
 /// A release may not have more builds than a Distributed Map has children.
 const MOST_BUILDS: usize = 10_000;
@@ -28,6 +29,8 @@ pub struct Found {
     pub target: String,
     /// The components that are built again though they are green.
     pub anew: BTreeSet<String>,
+    /// The runs that a person names.
+    pub adopted: BTreeMap<String, Candidate>,
 }
 
 /// Looks at everything that could stand in the way of the release, and tells all of it
@@ -79,8 +82,19 @@ pub async fn look(
         faults.push(format!("only: '{name}' is no component of the manifest"));
     }
     let anew = read.manifest.with_dependents(&request.only);
+    for name in request.adopt.keys().filter(|n| anew.contains(*n)) {
+        faults.push(format!(
+            "adopt: {name} is built again for what `only` names"
+        ));
+    }
+    let adopted = adopt::find(stage, request, stored, &mut faults).await?;
     let planned = pins::pin(stage, &read.manifest, &mut faults).await?;
-    let target = target(stage, release, &read, &planned, stored, &anew, &mut faults);
+    let kept = |name: &str| {
+        stored
+            .get(name)
+            .filter(|b| adopted.contains_key(name) || !b.starts_afresh(anew.contains(name)))
+    };
+    let target = target(stage, release, &read, &planned, kept, &mut faults);
     if faults.is_empty() {
         Ok(Found {
             read,
@@ -89,14 +103,15 @@ pub async fn look(
             immutable,
             target,
             anew,
+            adopted,
         })
     } else {
         Err(StageError::Refused(faults.join("; ")))
     }
 }
 
-/// `only` builds components of a release again: it has them, and they are not on their
-/// way.
+/// `only` and `adopt` name components of a release that has them: `only` such as are not
+/// on their way, `adopt` such as have failed.
 pub fn asked_by_name(
     request: &Request,
     stored: &BTreeMap<String, Build>,
@@ -107,7 +122,7 @@ pub fn asked_by_name(
             "only: builds components of a release again, and {version} has no builds yet: leave it out"
         )));
     }
-    let mut faults = Vec::new();
+    let mut faults = adopt::faults(request, stored);
     for name in request.only.iter().filter(|n| !stored.contains_key(*n)) {
         faults.push(format!("only: '{name}' is no component of {version}"));
     }
@@ -131,13 +146,12 @@ pub fn asked_by_name(
 /// The commit of the release's tag: the release repository's pin, or the manifest's
 /// commit where that repository is no component. A build that is kept was pinned before.
 /// A tag that is there is at it.
-fn target(
+fn target<'a>(
     stage: &Stage,
     release: &Release,
     read: &pins::Read,
     planned: &BTreeMap<String, Planned>,
-    stored: &BTreeMap<String, Build>,
-    anew: &BTreeSet<String>,
+    kept: impl Fn(&str) -> Option<&'a Build>,
     faults: &mut Vec<String>,
 ) -> String {
     let repository = &stage.config.release_repository;
@@ -145,10 +159,7 @@ fn target(
         .iter()
         .find(|(_, planned)| planned.repository == *repository);
     let target = own.map_or(&read.commit, |(name, planned)| {
-        let kept = stored
-            .get(name)
-            .filter(|b| !b.starts_afresh(anew.contains(name)));
-        kept.map_or(&planned.pin, |build| &build.pin)
+        kept(name).map_or(&planned.pin, |build| &build.pin)
     });
     let night = release.key.version().nightly_commit().map(str::to_owned);
     if let Some(night) = night

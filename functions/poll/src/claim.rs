@@ -55,9 +55,10 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
         Match::Ambiguous(ids) => {
             let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
             let why = format!(
-                "AmbiguousRun: runs {} of {} could each be this build's",
+                "AmbiguousRun: runs {} of {} could each be this build's; start the release again with \"adopt\": {{\"{}\": <the right one>}}",
                 ids.join(" and "),
-                build.repository
+                build.repository,
+                build.component
             );
             // One of them is this build's and stays unclaimed.
             orphan_lock(stage, build).await?;
@@ -119,7 +120,11 @@ async fn claim_run(
     let claimed = build.claimed(id, run_attempt, by);
     stage
         .store
-        .change_build(build, &claimed, &format!("claimed run {id}"))
+        .change_build(
+            build,
+            &claimed,
+            &format!("claimed run {id}, known by {}", by.words()),
+        )
         .await
         .map_err(StoreOr)?;
     // Not before: who loses the build here leaves its lock to who looks for the run.

@@ -91,6 +91,20 @@ pub enum MatchedBy {
     Nonce,
     /// It is the only unclaimed run that can be ours.
     OnlyCandidate,
+    /// A person said so.
+    Adopted,
+}
+
+impl MatchedBy {
+    /// The words that are shown.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReturnedId => "the id that GitHub returned",
+            Self::Nonce => "its nonce",
+            Self::OnlyCandidate => "being the only one",
+            Self::Adopted => "a person",
+        }
+    }
 }
 
 /// The `build#<component>` item.
@@ -287,6 +301,27 @@ impl Build {
             adopted.unseen_since = None;
             adopted.child = None;
             adopted
+        }
+    }
+
+    /// What a new generation makes of a failed build whose run a person names: on its way
+    /// again, at the commit that it was dispatched at. Its retries are all ahead of it.
+    pub fn adopting(&self, run: u64, run_attempt: u32, generation: u64) -> Self {
+        Self {
+            status: BuildStatus::Dispatched,
+            generation,
+            seq: self.seq + 1,
+            retry_count: 0,
+            retry_at: None,
+            started_at: None,
+            completed_at: None,
+            overdue: None,
+            cancel_asked_at: None,
+            unseen_since: None,
+            wait_token: None,
+            error: None,
+            child: None,
+            ..self.claimed(run, run_attempt, MatchedBy::Adopted)
         }
     }
 

@@ -101,12 +101,37 @@ pub fn late<'a>(build: &Build, runs: &'a [Candidate]) -> Vec<&'a Candidate> {
         .collect()
 }
 
+/// Whether a build may have the run that a person names: who started it and when does
+/// not matter then, what it builds does.
+pub fn may_adopt(build: &Build, run: &Candidate) -> Result<(), String> {
+    let (id, path) = (run.id, workflow_path(run));
+    if path != build.workflow_path {
+        let ours = &build.workflow_path;
+        return Err(format!("run {id} is of {path}, and not of {ours}"));
+    }
+    if run.event != build.spec.trigger.event() {
+        let (theirs, ours) = (&run.event, build.spec.trigger.event());
+        return Err(format!(
+            "run {id} was started by {theirs}, and not by {ours}"
+        ));
+    }
+    if run.head_sha != build.pin {
+        let (theirs, ours) = (&run.head_sha, &build.pin);
+        return Err(format!(
+            "run {id} builds {theirs}, and {} is pinned at {ours}",
+            build.component
+        ));
+    }
+    Ok(())
+}
+
+/// A path may carry the ref behind an @.
+fn workflow_path(run: &Candidate) -> &str {
+    run.path.split('@').next().unwrap_or_default()
+}
+
 fn could_be(build: &Build, run: &Candidate, login: &str) -> bool {
-    // A path may carry the ref behind an @.
-    let path = run.path.split('@').next().unwrap_or_default();
-    path == build.workflow_path
-        && run.event == build.spec.trigger.event()
-        && run.head_sha == build.pin
+    may_adopt(build, run).is_ok()
         && build
             .baseline
             .is_some_and(|baseline| run.created_at >= baseline)

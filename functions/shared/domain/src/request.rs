@@ -1,7 +1,7 @@
 //! What an execution is started with: the input at the console, from the command
 //! line or from the webhook.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct Request {
     pub prerelease: Option<bool>,
     /// `only`: build these again, and what depends on them; empty for what is missing.
     pub only: BTreeSet<String>,
+    /// `adopt`: the run that is a component's, where nothing else decides.
+    pub adopt: BTreeMap<String, u64>,
     /// `manifest_ref`: the branch, tag or commit that the manifest is read at.
     pub manifest_ref: Option<String>,
     /// `publish: "draft"`: stop at a verified draft.
@@ -43,6 +45,8 @@ struct Raw {
     prerelease: Option<bool>,
     #[serde(default)]
     only: Vec<String>,
+    #[serde(default)]
+    adopt: BTreeMap<String, u64>,
     #[serde(default)]
     manifest_ref: Option<String>,
     #[serde(default)]
@@ -101,6 +105,7 @@ impl Request {
             prerelease: raw.prerelease,
             version,
             only: raw.only.into_iter().collect(),
+            adopt: raw.adopt,
             manifest_ref: raw.manifest_ref,
             stop_at_draft: raw.publish == Publish::Draft,
         })
@@ -141,6 +146,10 @@ mod tests {
                 "only: names no component",
             ),
             (
+                json!({"version": "v0.1.0", "adopt": {"a": "seven"}}),
+                "adopt.a: invalid type",
+            ),
+            (
                 json!({"version": "v0.1.0", "manifest_ref": "a b"}),
                 "manifest_ref: is no",
             ),
@@ -178,9 +187,11 @@ mod tests {
     fn everything_may_be_asked_for() {
         let request = Request::parse(&json!({
             "version": "v0.1.0", "only": ["b", "a"], "manifest_ref": "main", "publish": "draft",
+            "adopt": {"c": 7},
         }));
         let request = request.unwrap();
         assert_eq!(request.only.len(), 2);
+        assert_eq!(request.adopt["c"], 7);
         assert_eq!(request.manifest_ref.as_deref(), Some("main"));
         assert!(request.stop_at_draft);
     }

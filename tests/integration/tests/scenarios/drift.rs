@@ -235,7 +235,7 @@ fn the_inputs_of_the_readme_are_those_that_are_read() {
     let request = commons_domain::request::Request::parse(&input).unwrap();
     assert!(request.prerelease == Some(true) && request.stop_at_draft);
     assert!(request.manifest_ref.is_some());
-    assert_eq!(request.only.len(), 1);
+    assert_eq!((request.only.len(), request.adopt.len()), (1, 1));
     let refused = commons_domain::request::Request::parse(&serde_json::json!({"no": 1}));
     let error = refused.unwrap_err().to_string();
     for key in input.as_object().unwrap().keys() {

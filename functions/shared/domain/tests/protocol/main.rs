@@ -21,7 +21,7 @@
 //! builds of a release, the claims of listed runs), and, where there are two releases,
 //! calls that only their own release can see. Left out: what Collect and Publish do
 //! elsewhere, pins that move, `workflow_dispatch` with its returned run id, limits of
-//! time, what cannot be seen for long, `only`.
+//! time, what cannot be seen for long, `only`, `adopt`.
 //!
 //! What holds with these exceptions, which are marked where they are made: a run of an
 //! attempt that was given up, which appears after the next attempt's run was claimed, is

@@ -1,5 +1,6 @@
 //! Each stage by itself, called as its function calls it.
 
+mod adopt;
 mod aftermath;
 mod attempts;
 mod collect;
