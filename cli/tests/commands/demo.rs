@@ -21,7 +21,7 @@ fn prepare() {
 }
 
 /// A demo on a machine whose settings would lead elsewhere if they were read.
-fn demo(arguments: &[&str]) -> Command {
+pub(crate) fn demo(arguments: &[&str]) -> Command {
     prepare();
     let nowhere = "http://127.0.0.1:1";
     let mut command = commons(&["demo"]);
@@ -44,11 +44,11 @@ fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-fn report(path: &Path) -> Value {
+pub(crate) fn report(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn builds(report: &Value) -> BTreeMap<&str, &Value> {
+pub(crate) fn builds(report: &Value) -> BTreeMap<&str, &Value> {
     let builds = report["builds"].as_array().unwrap().iter();
     builds
         .map(|b| (b["component"].as_str().unwrap(), b))

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod demo;
+mod kills;
 mod plan;
 
 use std::process::{Command, Output};

@@ -1,6 +1,7 @@
 //! Collecting one run: choose, download, verify, unpack, upload, list.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use commons_artifacts::{
     ArtifactRef, Asset, AssetList, Fetched, Store, Unpacked, Verification, binaries, fetch,
@@ -45,17 +46,32 @@ pub enum CollectError {
     #[error("{0}")]
     Refused(String),
     /// GitHub, S3 or the disk could not be used: try again.
-    #[error("{0}")]
-    CannotSee(String),
+    #[error("{why}")]
+    CannotSee {
+        /// What happened.
+        why: String,
+        /// What GitHub asks to wait.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl From<commons_github::Error> for CollectError {
     fn from(error: commons_github::Error) -> Self {
-        let text = error.to_string();
+        let why = error.to_string();
         if error.is_cannot_see() {
-            Self::CannotSee(text)
+            let retry_after = error.retry_after();
+            Self::CannotSee { why, retry_after }
         } else {
-            Self::Refused(text)
+            Self::Refused(why)
+        }
+    }
+}
+
+impl CollectError {
+    fn cannot_see(error: &impl std::fmt::Display) -> Self {
+        Self::CannotSee {
+            why: error.to_string(),
+            retry_after: None,
         }
     }
 }
@@ -100,7 +116,7 @@ pub async fn collect_run(
     let sha256 = s3
         .put_json(&key, &list)
         .await
-        .map_err(|error| CollectError::CannotSee(error.to_string()))?;
+        .map_err(|error| CollectError::cannot_see(&error))?;
     Ok((list, key, sha256))
 }
 
@@ -173,9 +189,10 @@ async fn download(
             Err(commons_artifacts::FetchError::GitHub(error)) if !error.is_cannot_see() => {
                 return Err(error.into());
             }
-            Err(error) if tries == TRANSFER_TRIES => {
-                return Err(CollectError::CannotSee(error.to_string()));
+            Err(commons_artifacts::FetchError::GitHub(error)) if tries == TRANSFER_TRIES => {
+                return Err(error.into());
             }
+            Err(error) if tries == TRANSFER_TRIES => return Err(CollectError::cannot_see(&error)),
             Err(error) => {
                 tracing::warn!(%error, artifact = %artifact.name, "the transfer is begun again")
             }
@@ -217,7 +234,7 @@ async fn files(
     });
     let candidates = work
         .await
-        .map_err(|error| CollectError::CannotSee(error.to_string()))?;
+        .map_err(|error| CollectError::cannot_see(&error))?;
     Ok(candidates?)
 }
 
@@ -282,7 +299,7 @@ async fn upload(
         let key = format!("{folder}/{name}");
         s3.put_file(&key, file.file.path(), &file.sha256)
             .await
-            .map_err(|error| CollectError::CannotSee(error.to_string()))?;
+            .map_err(|error| CollectError::cannot_see(&error))?;
         let asset = Asset {
             name: name.clone(),
             size: file.size,

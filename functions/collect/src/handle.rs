@@ -96,8 +96,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 .await?;
             Ok(answer(Next::Built))
         }
-        Err(CollectError::CannotSee(why)) => {
-            let wait = wait_out_of_sight(&stage, &build, &why).await?;
+        Err(CollectError::CannotSee { why, retry_after }) => {
+            let wait = wait_out_of_sight(&stage, &build, &why, retry_after).await?;
             Ok(Output {
                 next: Next::Again,
                 wait_seconds: stage.config.speed.wait_seconds(wait),

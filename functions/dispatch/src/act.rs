@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
-use commons_runtime::{Stage, StageError, claim_of, end_build, out_of_sight};
+use commons_runtime::{Stage, StageError, claim_of, end_build, in_sight, wait_out_of_sight};
 use commons_store::Claimed;
 
-use crate::Next;
+use crate::{Started, sent_away};
 
 /// Sends the dispatch of a written intent.
-pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageError> {
     let nonce = build.nonce.as_deref().unwrap_or_default();
     let sent = match build.spec.trigger {
         Trigger::RepositoryDispatch => {
@@ -52,7 +52,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                 .store
                 .change_build(build, &build.accepted(), "GitHub accepted the dispatch")
                 .await?;
-            Ok(Next::AwaitRun)
+            Ok(Started::AwaitRun)
         }
         Ok(Some(run)) => {
             let claim = claim_of(&build.release, &build.component, nonce);
@@ -63,7 +63,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                 );
                 stage.store.release_lock(&build.repository, nonce).await?;
                 fail(stage, build, why).await?;
-                return Ok(Next::Over);
+                return Ok(Started::Over);
             }
             let claimed = build.claimed(run, 1, MatchedBy::ReturnedId);
             stage
@@ -72,12 +72,12 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
                 .await?;
             // Not before: who loses the build here leaves its lock to who looks for the run.
             stage.store.release_lock(&build.repository, nonce).await?;
-            Ok(Next::AwaitRun)
+            Ok(Started::AwaitRun)
         }
         // Whether it was done is not known: the intent stands, Poll looks for the run.
         Err(error) if !error.definitely_not_done() => {
             tracing::warn!(%error, "the dispatch was not answered");
-            Ok(Next::AwaitRun)
+            Ok(Started::AwaitRun)
         }
         Err(error) => {
             stage.store.release_lock(&build.repository, nonce).await?;
@@ -88,19 +88,22 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Next, StageError> 
 
 /// The stage was held up between the intent and the call, and others count on its
 /// deadline: nothing is sent, and Poll finds that no run appears.
-fn too_late(build: &Build) -> Next {
+fn too_late(build: &Build) -> Started {
     tracing::warn!(component = build.component, "too late to act on the intent");
-    Next::AwaitRun
+    Started::AwaitRun
 }
 
 /// Re-runs the failed jobs of the claimed run: the commit, run and claim stay.
-pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+pub async fn rerun(stage: &Stage, build: &Build) -> Result<Started, StageError> {
     let Some(run) = build.workflow_run_id else {
         return Err(StageError::Internal(format!(
             "{} has no run to repeat",
             build.component
         )));
     };
+    if let Some(wait) = sent_away(stage, build).await? {
+        return Ok(Started::Busy { wait });
+    }
     let intent = build.rerun_intent(stage.now());
     stage
         .store
@@ -119,11 +122,12 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Next, StageError> {
                 .store
                 .change_build(&intent, &intent.accepted(), "GitHub accepted the re-run")
                 .await?;
-            Ok(Next::AwaitRun)
+            in_sight(stage, &intent).await?;
+            Ok(Started::AwaitRun)
         }
         Err(error) if !error.definitely_not_done() => {
             tracing::warn!(%error, "the re-run was not answered");
-            Ok(Next::AwaitRun)
+            Ok(Started::AwaitRun)
         }
         Err(error) => refused_or_busy(stage, &intent, &error).await,
     }
@@ -135,10 +139,10 @@ pub async fn refused_or_busy(
     stage: &Stage,
     build: &Build,
     error: &commons_github::Error,
-) -> Result<Next, StageError> {
+) -> Result<Started, StageError> {
     if !error.is_cannot_see() {
         fail(stage, build, error.to_string()).await?;
-        return Ok(Next::Over);
+        return Ok(Started::Over);
     }
     let why = error.to_string();
     if build.status == BuildStatus::Dispatching {
@@ -148,8 +152,8 @@ pub async fn refused_or_busy(
             .change_build(build, &waiting, "nothing was sent")
             .await?;
     }
-    out_of_sight(stage, build, &why).await?;
-    Ok(Next::Busy)
+    let wait = wait_out_of_sight(stage, build, &why, error.retry_after()).await?;
+    Ok(Started::Busy { wait })
 }
 
 /// Ends the build, and with it what requires it.

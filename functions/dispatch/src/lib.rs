@@ -10,16 +10,16 @@
 
 mod act;
 
-use commons_domain::build::Build;
-use commons_domain::build::BuildStatus;
+use std::time::Duration;
+
+use commons_domain::budget::{Answer, Write};
+use commons_domain::build::{Build, BuildStatus};
 use commons_domain::dispatch::{Readiness, readiness};
 use commons_domain::lock::{self, Lock, LockDecision};
 use commons_domain::manifest::Trigger;
 use commons_domain::names::ReleaseKey;
-use commons_domain::times::{
-    BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT, sight_wait,
-};
-use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight, unseen};
+use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT};
+use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight};
 use serde::{Deserialize, Serialize};
 
 /// Which build.
@@ -42,7 +42,8 @@ pub struct Input {
 pub enum Next {
     /// Something that it requires is not green.
     AwaitDependencies,
-    /// The lock is held, or GitHub cannot be seen: wait, no attempt counted.
+    /// The lock is held, the budget of writes is used up, or GitHub cannot be seen: wait,
+    /// no attempt counted.
     Busy,
     /// A dispatch is on its way.
     AwaitRun,
@@ -119,27 +120,33 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             end_build(&stage, &build, BuildStatus::Blocked, why).await?;
             Ok(answer(Next::Over, &build))
         }
-        Readiness::Ready => {
-            let next = start(&stage, &build).await?;
-            match next {
-                Next::AwaitRun => in_sight(&stage, &build).await?,
-                Next::Busy => {
-                    let (store, generation) = (&stage.store, input.generation);
-                    let now = store
-                        .own_build(&input.release, &input.component, generation)
-                        .await?;
-                    if let Some(unseen) = unseen(&stage, &now) {
-                        return Ok(Output {
-                            wait_seconds: stage.config.speed.wait_seconds(sight_wait(unseen)),
-                            ..answer(next, &build)
-                        });
-                    }
-                }
-                _ => {}
-            }
-            Ok(answer(next, &build))
-        }
+        Readiness::Ready => Ok(match start(&stage, &build).await? {
+            Started::AwaitRun => answer(Next::AwaitRun, &build),
+            Started::Over => answer(Next::Over, &build),
+            Started::Busy { wait } => Output {
+                wait_seconds: stage.config.speed.wait_seconds(wait),
+                ..answer(Next::Busy, &build)
+            },
+        }),
     }
+}
+
+/// What came of starting a build that is ready.
+enum Started {
+    /// A dispatch is on its way.
+    AwaitRun,
+    /// The lock is held, the budget of writes is used up, or GitHub cannot be seen.
+    Busy {
+        /// Simulated time.
+        wait: Duration,
+    },
+    /// It has its end.
+    Over,
+}
+
+impl Started {
+    /// The lock is held.
+    const LOCKED: Self = Self::Busy { wait: BUSY_WAIT };
 }
 
 async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
@@ -176,7 +183,7 @@ async fn free_unless_dispatched(
 }
 
 /// Lock, pin, intent, act.
-async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
+async fn start(stage: &Stage, build: &Build) -> Result<Started, StageError> {
     if build.status == BuildStatus::Retrying && build.workflow_run_id.is_some() {
         return act::rerun(stage, build).await;
     }
@@ -202,12 +209,12 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "whether an orphan's run has come cannot be seen");
-                return Ok(Next::Busy);
+                return Ok(Started::LOCKED);
             }
         }
     }
     if !free {
-        return Ok(Next::Busy);
+        return Ok(Started::LOCKED);
     }
     let lock = Lock {
         release: build.release.clone(),
@@ -221,7 +228,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         .take_lock(&build.repository, held.as_ref(), &lock)
         .await?
     {
-        return Ok(Next::Busy);
+        return Ok(Started::LOCKED);
     }
     let head = match stage.github.head(&build.repository, &build.git_ref).await {
         Ok(head) => head,
@@ -230,6 +237,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             return act::refused_or_busy(stage, build, &error).await;
         }
     };
+    in_sight(stage, build).await?;
     if head.sha != build.pin {
         free_unless_dispatched(stage, build, &lock).await?;
         let what = if build.spec.trigger == Trigger::RepositoryDispatch {
@@ -242,7 +250,11 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             build.git_ref, build.repository, build.pin, head.sha
         );
         act::fail(stage, build, why).await?;
-        return Ok(Next::Over);
+        return Ok(Started::Over);
+    }
+    if let Some(wait) = sent_away(stage, build).await? {
+        free_unless_dispatched(stage, build, &lock).await?;
+        return Ok(Started::Busy { wait });
     }
     let now = stage.now();
     if now + DISPATCH_DEADLINE > lock.post_deadline {
@@ -252,7 +264,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
             "GitHub was too slow for the lock"
         );
         free_unless_dispatched(stage, build, &lock).await?;
-        return Ok(Next::Busy);
+        return Ok(Started::LOCKED);
     }
     let intent = build.intent(nonce, head.seen_at, now);
     // The owner is read again before each write to GitHub; the intent's own
@@ -275,4 +287,22 @@ async fn start(stage: &Stage, build: &Build) -> Result<Next, StageError> {
         return Err(error.into());
     }
     act::dispatch(stage, &intent).await
+}
+
+/// Takes one write from the budget that all releases share, or says how long to wait for
+/// it, in simulated time: spread over a minute, since as many as wait would come at once.
+async fn sent_away(stage: &Stage, build: &Build) -> Result<Option<Duration>, StageError> {
+    let limits = &stage.config.write_limits;
+    let asked = stage
+        .store
+        .ask_to_write(&build.release, Write::Dispatch, limits);
+    match asked.await? {
+        Answer::At(_) => Ok(None),
+        Answer::AskAt(then) => {
+            let left = Duration::try_from(then.duration_since(stage.now())).unwrap_or_default();
+            let spread = limits.minute.mul_f64(fastrand::f64());
+            tracing::info!(%then, component = build.component, "the budget of writes is used up");
+            Ok(Some(stage.config.speed.simulated(left + spread)))
+        }
+    }
 }

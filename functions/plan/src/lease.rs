@@ -53,6 +53,7 @@ pub async fn take(
         created_at: stored.as_ref().map_or(now, |r| r.created_at),
         started_at: now,
         completed_at: None,
+        unseen_since: None,
         error: None,
     };
     let written = match &stored {

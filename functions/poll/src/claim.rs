@@ -2,6 +2,7 @@
 
 use commons_domain::attempts::Outcome;
 use commons_domain::build::{Build, MatchedBy};
+use commons_domain::manifest::Trigger;
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
 use commons_runtime::{Stage, cancel_late, candidate, claim_of};
@@ -146,9 +147,18 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
         return Ok(wait_of(build));
     }
     let given_up = build.given_up();
+    let (path, repository) = (&build.workflow_path, &build.repository);
+    let listens = match build.spec.trigger {
+        Trigger::RepositoryDispatch => format!(
+            "listens to repository_dispatch of '{}'",
+            build.spec.event_type
+        ),
+        Trigger::WorkflowDispatch => "listens to workflow_dispatch".to_owned(),
+    };
+    let minutes = RUN_APPEAR_TIMEOUT.as_secs() / 60;
     let why = format!(
-        "NoRun: no run of {} appeared in {} after the dispatch; does it listen to '{}'?",
-        build.workflow_path, build.repository, build.spec.event_type
+        "NoRun: no run of {path} appeared in {repository} within {minutes} minutes of the dispatch; check that the workflow {listens} at {}, that it is enabled, and that Actions run there: allowed by the organisation, not out of minutes",
+        build.git_ref
     );
     let next = after_attempt(stage, &given_up, Outcome::NoRun, why, false);
     if next.status.is_failed() {

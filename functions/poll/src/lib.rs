@@ -16,9 +16,9 @@ use commons_domain::attempts::{Outcome, after, may_rerun};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::run::{NextWait, Progress, Seen, next_wait, overdue, progress};
-use commons_domain::times::{BUSY_WAIT, backoff, sight_wait};
+use commons_domain::times::{BUSY_WAIT, backoff};
 use commons_runtime::{
-    LateError, Stage, StageError, block_dependents, end_build, in_sight, out_of_sight,
+    LateError, Stage, StageError, block_dependents, end_build, in_sight, wait_out_of_sight,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 next
             }
             Err(Look::CannotSee(error)) => {
-                let unseen = out_of_sight(&stage, &build, &error.to_string()).await?;
-                wait_unseen(unseen)
+                let (why, retry_after) = (error.to_string(), error.retry_after());
+                unseen_for(wait_out_of_sight(&stage, &build, &why, retry_after).await?)
             }
             Err(Look::Stage(error)) => return Err(error),
         },
@@ -260,9 +260,9 @@ async fn run_over(
     ended_or_retrying(stage, build, next).await
 }
 
-/// The wait of a build that cannot be seen: ever longer.
-fn wait_unseen(unseen: Duration) -> Next {
-    match sight_wait(unseen).as_secs() {
+/// The wait state of a build that cannot be seen: ever longer.
+fn unseen_for(wait: Duration) -> Next {
+    match wait.as_secs() {
         wait if wait <= 15 => Next::Soon,
         wait if wait <= 60 => Next::Normal,
         _ => Next::Long,

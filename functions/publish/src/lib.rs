@@ -8,6 +8,7 @@
 mod assets;
 mod draft;
 mod limits;
+mod sight;
 
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
@@ -79,7 +80,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             .await?;
         publishing
     };
-    match publish(&stage, &release, &builds).await {
+    let mut writes = limits::Writes::new(&stage, &release);
+    match publish(&stage, &release, &builds, &mut writes).await {
         Ok(()) => Ok(Output {
             next: Next::Published,
             wait_seconds: 1,
@@ -88,6 +90,15 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             next: Next::Again,
             wait_seconds: stage.config.speed.wait_seconds(wait),
         }),
+        Err(limits::Pause::Unseen { why, retry_after }) => {
+            let progress = writes.has_progressed();
+            let wait = sight::wait(&stage, &input, progress, &why).await?;
+            let wait = wait.max(retry_after.unwrap_or_default());
+            Ok(Output {
+                next: Next::Again,
+                wait_seconds: stage.config.speed.wait_seconds(wait),
+            })
+        }
         Err(limits::Pause::Stage(error)) => Err(error),
     }
 }
@@ -130,16 +141,20 @@ fn refuse_incomplete(builds: &[Build]) -> Result<(), StageError> {
     )))
 }
 
-async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(), limits::Pause> {
+async fn publish(
+    stage: &Stage,
+    release: &Release,
+    builds: &[Build],
+    writes: &mut limits::Writes<'_>,
+) -> Result<(), limits::Pause> {
     let wanted = assets::wanted(stage, builds).await?;
-    let mut writes = limits::Writes::new(stage, release);
     let before = release.github_release_id;
-    let (release, draft) = draft::find_or_create(stage, release, &mut writes).await?;
+    let (release, draft) = draft::find_or_create(stage, release, writes).await?;
     let known = before == Some(draft.id);
-    let uploaded = assets::upload(stage, &draft, known, &wanted, &mut writes).await?;
+    let uploaded = assets::upload(stage, &draft, known, &wanted, writes).await?;
     let files = assets::verify(stage, draft.id, &uploaded).await?;
     let notes = draft::notes(stage, &release, builds, &files);
-    let published = draft::publish(stage, &release, draft.id, &notes, &mut writes).await?;
+    let published = draft::publish(stage, &release, draft.id, &notes, writes).await?;
     assets::verify(stage, draft.id, &uploaded).await?;
     let (status, reason) = if release.stop_at_draft {
         (ReleaseStatus::Drafted, "verified, and left as a draft")
@@ -150,6 +165,7 @@ async fn publish(stage: &Stage, release: &Release, builds: &[Build]) -> Result<(
         status,
         html_url: Some(published.html_url),
         completed_at: Some(stage.now()),
+        unseen_since: None,
         lease: None,
         ..release.clone()
     };

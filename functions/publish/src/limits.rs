@@ -1,11 +1,11 @@
-//! Writes to GitHub: a second apart, each after the owner was read again, and
-//! none when the stage's time is nearly up.
+//! Writes to GitHub: each within the budget that all releases share, after the owner was
+//! read again, and none when the stage's time is nearly up.
 
 use std::time::Duration;
 
+use commons_domain::budget::{Answer, Write};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
-use commons_domain::times::{BETWEEN_WRITES, BUSY_WAIT};
 use commons_runtime::{Stage, StageError};
 use jiff::Timestamp;
 
@@ -15,10 +15,17 @@ const TIME: Duration = Duration::from_secs(14 * 60);
 /// Why publishing did not come to its end in this call.
 #[derive(Debug)]
 pub enum Pause {
-    /// Call again after this long.
+    /// The call's time, or the budget of writes, is used up: call again after this long.
     Again {
         /// Simulated time.
         wait: Duration,
+    },
+    /// GitHub could not be seen, or limits the rate.
+    Unseen {
+        /// What it said.
+        why: String,
+        /// What it asks to wait.
+        retry_after: Option<Duration>,
     },
     /// It failed.
     Stage(StageError),
@@ -32,19 +39,14 @@ impl From<StageError> for Pause {
 
 impl From<commons_github::Error> for Pause {
     fn from(error: commons_github::Error) -> Self {
-        if let commons_github::Error::RateLimited {
-            retry_after: Some(wait),
-            ..
-        } = &error
-        {
-            tracing::warn!(%error, "GitHub asks to wait");
-            return Self::Again { wait: *wait };
-        }
         if error.is_cannot_see() {
-            tracing::warn!(%error, "GitHub cannot be seen");
-            return Self::Again { wait: BUSY_WAIT };
+            Self::Unseen {
+                why: error.to_string(),
+                retry_after: error.retry_after(),
+            }
+        } else {
+            Self::Stage(StageError::Refused(error.to_string()))
         }
-        Self::Stage(StageError::Refused(error.to_string()))
     }
 }
 
@@ -54,7 +56,7 @@ pub struct Writes<'a> {
     release: ReleaseKey,
     generation: u64,
     began: Timestamp,
-    last: Option<Timestamp>,
+    turns: u32,
 }
 
 impl<'a> Writes<'a> {
@@ -65,30 +67,40 @@ impl<'a> Writes<'a> {
             release: release.key.clone(),
             generation: release.generation,
             began: stage.now(),
-            last: None,
+            turns: 0,
         }
     }
 
     /// Waits for the next write's turn, and reads the owner again.
     pub async fn turn(&mut self) -> Result<(), Pause> {
-        if self.stage.now() > self.began + TIME {
-            return Err(Pause::Again {
-                wait: Duration::from_secs(1),
-            });
+        let stage = self.stage;
+        if stage.now() > self.began + TIME {
+            let wait = Duration::from_secs(1);
+            return Err(Pause::Again { wait });
         }
-        let apart = self.stage.config.speed.real(BETWEEN_WRITES);
-        if let Some(last) = self.last {
-            let left = (last + apart).duration_since(self.stage.now());
-            if let Ok(left) = Duration::try_from(left) {
-                self.stage.clock.sleep(left).await;
+        let limits = &stage.config.write_limits;
+        let asked = stage
+            .store
+            .ask_to_write(&self.release, Write::Content, limits);
+        let until = |then: Timestamp| {
+            Duration::try_from(then.duration_since(stage.now())).unwrap_or_default()
+        };
+        match asked.await.map_err(StageError::from)? {
+            Answer::At(begins) => stage.clock.sleep(until(begins)).await,
+            Answer::AskAt(then) => {
+                tracing::info!(%then, "the budget of writes is used up");
+                let wait = stage.config.speed.simulated(until(then));
+                return Err(Pause::Again { wait });
             }
         }
-        self.stage
-            .store
-            .own_release(&self.release, self.generation)
-            .await
-            .map_err(StageError::from)?;
-        self.last = Some(self.stage.now());
+        let own = stage.store.own_release(&self.release, self.generation);
+        own.await.map_err(StageError::from)?;
+        self.turns += 1;
         Ok(())
+    }
+
+    /// Whether GitHub has taken a write in this call: all but the last surely.
+    pub fn has_progressed(&self) -> bool {
+        self.turns > 1
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use commons_domain::budget::Limits;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
@@ -101,6 +102,7 @@ impl StageWorld {
             manifest_path: "versions.toml".into(),
             state_machine_arn: stack.state_machine_arn.clone(),
             speed: Speed(SPEED),
+            write_limits: Limits::new(80, 500, 1, Speed(SPEED)),
         };
         let stage = stage(&aws, config, token);
         StageWorld {

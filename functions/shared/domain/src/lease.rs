@@ -84,6 +84,7 @@ mod tests {
             created_at: jiff::Timestamp::UNIX_EPOCH,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             completed_at: None,
+            unseen_since: None,
             error: None,
         }
     }

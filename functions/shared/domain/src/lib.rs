@@ -5,6 +5,7 @@
 //! rule can be tested, and explored, as a value.
 
 pub mod attempts;
+pub mod budget;
 pub mod build;
 pub mod clock;
 pub mod dispatch;

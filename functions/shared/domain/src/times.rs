@@ -21,8 +21,8 @@ pub const FORCE_CANCEL_AFTER: Duration = Duration::from_secs(300);
 pub const BLIND_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How far GitHub's clock may be from ours.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// GitHub asks for a second between writes that create content.
-pub const BETWEEN_WRITES: Duration = Duration::from_secs(1);
+/// What GitHub asks to wait after a limit that names no time.
+pub const LIMITED_WAIT: Duration = Duration::from_secs(60);
 
 /// Simulated seconds per real second.
 #[derive(Debug, Clone, Copy, PartialEq)]

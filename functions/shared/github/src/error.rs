@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commons_domain::times::LIMITED_WAIT;
 use reqwest::header::HeaderMap;
 
 /// Why a call did not do what it should. Each names the call, never the token.
@@ -92,6 +93,16 @@ impl Error {
             self,
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Unexpected { .. }
         )
+    }
+
+    /// How long GitHub asks to wait before the next call. After a limit that names no time
+    /// that is a minute
+    /// ([GitHub: exceeding the rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit)).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(retry_after.unwrap_or(LIMITED_WAIT)),
+            _ => None,
+        }
     }
 
     /// Whether a write surely did not happen.
@@ -193,9 +204,9 @@ mod tests {
             classify(403, &[], r#"{"message":"Resource not accessible"}"#),
             Error::Forbidden { .. }
         ));
-        let limited = |error| match error {
-            Error::RateLimited { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
-            other => panic!("{other}"),
+        let limited = |error: Error| {
+            assert!(matches!(error, Error::RateLimited { .. }), "{error}");
+            error.retry_after().map(|wait| wait.as_secs())
         };
         assert_eq!(limited(classify(429, &[("retry-after", "7")], "")), Some(7));
         let reset = [
@@ -209,7 +220,7 @@ mod tests {
                 &[],
                 r#"{"message":"You have exceeded a secondary rate limit"}"#
             )),
-            None
+            Some(60)
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 
+use commons_domain::budget::Limits;
 use commons_domain::names::RepoName;
 use commons_domain::times::Speed;
 
@@ -24,6 +25,9 @@ pub struct Config {
     pub state_machine_arn: String,
     /// `SPEED`: simulated seconds per real second, 1 but in rehearsals.
     pub speed: Speed,
+    /// `WRITES_PER_MINUTE`, `WRITES_PER_HOUR`, `SECONDS_BETWEEN_WRITES`: what GitHub may
+    /// be asked to create.
+    pub write_limits: Limits,
 }
 
 /// Every variable that is missing or malformed.
@@ -56,6 +60,9 @@ impl Config {
         let manifest_path = text("MANIFEST_PATH");
         let state_machine_arn = text("STATE_MACHINE_ARN");
         let speed = variable("SPEED").unwrap_or_else(|| "1".into());
+        let per_minute = variable("WRITES_PER_MINUTE").unwrap_or_else(|| "80".into());
+        let per_hour = variable("WRITES_PER_HOUR").unwrap_or_else(|| "500".into());
+        let apart = variable("SECONDS_BETWEEN_WRITES").unwrap_or_else(|| "1".into());
         let repository = RepoName::new(&release_repository);
         if let Err(error) = &repository
             && !release_repository.is_empty()
@@ -69,7 +76,18 @@ impl Config {
         if speed.is_none() {
             missing.push("a SPEED above 0".into());
         }
-        match (repository, speed) {
+        let mut limit = |name: &str, value: &str, least: u64| {
+            let number = value.parse::<u32>().ok().map(u64::from);
+            let number = number.filter(|number| *number >= least);
+            if number.is_none() {
+                missing.push(format!("a {name} of {least} or more"));
+            }
+            number.unwrap_or(least)
+        };
+        let per_minute = limit("WRITES_PER_MINUTE", &per_minute, 1) as usize;
+        let per_hour = limit("WRITES_PER_HOUR", &per_hour, 1) as usize;
+        let apart = limit("SECONDS_BETWEEN_WRITES", &apart, 0);
+        match (repository, speed.map(Speed)) {
             (Ok(release_repository), Some(speed)) if missing.is_empty() => Ok(Self {
                 table,
                 bucket,
@@ -78,7 +96,8 @@ impl Config {
                 release_repository,
                 manifest_path,
                 state_machine_arn,
-                speed: Speed(speed),
+                speed,
+                write_limits: Limits::new(per_minute, per_hour, apart, speed),
             }),
             _ => Err(MissingVariables(missing)),
         }
@@ -112,5 +131,26 @@ mod tests {
         let error = Config::from(|name| Some(if name == "SPEED" { "0" } else { "o/r" }.into()))
             .unwrap_err();
         assert_eq!(error.to_string(), "the environment lacks a SPEED above 0");
+    }
+
+    #[test]
+    fn what_may_be_written_is_github_s_limit_unless_it_is_said() {
+        let with = |variables: &'static [(&str, &str)]| {
+            Config::from(|name| {
+                let said = variables.iter().find(|(key, _)| *key == name);
+                match (said, name) {
+                    (Some((_, value)), _) => Some((*value).to_owned()),
+                    (None, "RELEASE_REPOSITORY") => Some("o/r".into()),
+                    (None, _) if name.contains("WRITES") || name == "SPEED" => None,
+                    (None, _) => Some("x".into()),
+                }
+            })
+        };
+        let usual = with(&[]).unwrap().write_limits;
+        assert_eq!(usual, Limits::new(80, 500, 1, Speed(1.0)));
+        let said = with(&[("WRITES_PER_HOUR", "50"), ("SPEED", "60")]).unwrap();
+        assert_eq!(said.write_limits, Limits::new(80, 50, 1, Speed(60.0)));
+        let none = with(&[("WRITES_PER_MINUTE", "0")]).unwrap_err().to_string();
+        assert!(none.contains("a WRITES_PER_MINUTE of 1 or more"), "{none}");
     }
 }

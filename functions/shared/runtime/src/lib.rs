@@ -15,7 +15,7 @@ pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;
 pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of};
-pub use sight::{in_sight, out_of_sight, unseen, wait_out_of_sight};
+pub use sight::{ago, blind, in_sight, wait_out_of_sight};
 
 use std::future::Future;
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use commons_domain::build::Build;
 use commons_domain::times::{BLIND_AFTER, sight_wait};
+use jiff::Timestamp;
 
 use crate::{Stage, StageError};
 
 /// Notes that a build cannot be seen, and for how long it has been so; in simulated time.
-pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Duration, StageError> {
+async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Duration, StageError> {
     let (release, component) = (&build.release, &build.component);
     tracing::warn!(why, %component, "it cannot be seen; the build keeps its state");
     // The look may have written before it went blind.
@@ -18,7 +19,7 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
     let build = store
         .own_build(release, component, build.generation)
         .await?;
-    let Some(unseen) = unseen(stage, &build) else {
+    let Some(unseen) = build.unseen_since.map(|since| ago(stage, since)) else {
         let unseen = Build {
             unseen_since: Some(stage.now()),
             ..build.clone()
@@ -27,28 +28,35 @@ pub async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Dur
         return Ok(Duration::ZERO);
     };
     if unseen > BLIND_AFTER {
-        let minutes = BLIND_AFTER.as_secs() / 60;
-        return Err(StageError::Blind(format!(
-            "nothing could be seen of {component} for {minutes} minutes: {why}"
-        )));
+        return Err(blind(component, why));
     }
     Ok(unseen)
 }
 
-/// For how long it could not be seen how a build stands, in simulated time.
-pub fn unseen(stage: &Stage, build: &Build) -> Option<Duration> {
-    let since = build.unseen_since?;
-    let unseen = Duration::try_from(stage.now() - since).unwrap_or_default();
-    Some(stage.config.speed.simulated(unseen))
+/// The end of who has seen nothing of something for too long.
+pub fn blind(what: &str, why: &str) -> StageError {
+    let minutes = BLIND_AFTER.as_secs() / 60;
+    StageError::Blind(format!(
+        "nothing could be seen of {what} for {minutes} minutes: {why}"
+    ))
 }
 
-/// How long a build that cannot be seen waits, in simulated time.
+/// How long ago this was, in simulated time.
+pub fn ago(stage: &Stage, since: Timestamp) -> Duration {
+    let unseen = Duration::try_from(stage.now() - since).unwrap_or_default();
+    stage.config.speed.simulated(unseen)
+}
+
+/// How long a build that cannot be seen waits, in simulated time; at least what GitHub
+/// asks for.
 pub async fn wait_out_of_sight(
     stage: &Stage,
     build: &Build,
     why: &str,
+    retry_after: Option<Duration>,
 ) -> Result<Duration, StageError> {
-    out_of_sight(stage, build, why).await.map(sight_wait)
+    let unseen = out_of_sight(stage, build, why).await?;
+    Ok(sight_wait(unseen).max(retry_after.unwrap_or_default()))
 }
 
 /// Notes that a build is seen again.

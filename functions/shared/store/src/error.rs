@@ -6,8 +6,11 @@ use commons_domain::names::ReleaseKey;
 /// Why the table did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The release has another owner.
-    #[error("{release} has another owner: generation {held} was ours, {stored} is stored")]
+    /// The release has another owner, or has ended.
+    #[error(
+        "{release} is no longer this execution's: it had generation {held}, {stored} is stored; \
+         who wants it built starts it again, and redrives nothing"
+    )]
     LeaseLost {
         /// The release.
         release: ReleaseKey,

@@ -7,6 +7,7 @@
 //! has another owner ([`StoreError::LeaseLost`]) or the item moved on
 //! ([`StoreError::Stale`]).
 
+mod budget;
 mod builds;
 mod error;
 mod item;

@@ -481,6 +481,7 @@ impl Names {
             html_url: None,
             created_at: now(),
             started_at: now(),
+            unseen_since: None,
             completed_at: r.status().may_start_again().then(now),
             error: r.status().may_start_again().then(|| "error".into()),
         })

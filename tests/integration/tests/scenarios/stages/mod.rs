@@ -5,6 +5,7 @@ mod aftermath;
 mod attempts;
 mod collect;
 mod dispatch;
+mod limits;
 mod plan;
 mod poll;
 mod preflight;

@@ -26,7 +26,7 @@ const ORDER: [&str; 6] = [
 ];
 
 /// A world whose six builds are complete.
-async fn complete() -> StageWorld {
+pub(super) async fn complete() -> StageWorld {
     let world = StageWorld::start().await;
     world.planned().await;
     world.quick_runs();
@@ -67,7 +67,7 @@ async fn collected(world: &StageWorld) -> BTreeMap<String, Sha256> {
 }
 
 /// The one release there is, whole: every collected file once, with its digest.
-async fn whole(world: &StageWorld) -> ReleaseView {
+pub(super) async fn whole(world: &StageWorld) -> ReleaseView {
     let mut releases = world.github.releases(RELEASE_REPOSITORY);
     assert_eq!(releases.len(), 1);
     let release = releases.remove(0);

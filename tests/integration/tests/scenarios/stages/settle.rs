@@ -422,3 +422,59 @@ async fn a_lock_that_a_build_never_acted_with_is_freed() {
     world.settle(failed(&me)).await.unwrap();
     assert_eq!(store.lock(&name).await.unwrap(), None);
 }
+
+/// What Step Functions calls again where an execution is redriven that was settled.
+#[tokio::test]
+async fn a_redriven_execution_is_refused_with_a_sentence_and_changes_nothing() {
+    let (world, me) = on_the_way().await;
+    let before = world.release().await.generation;
+    world.settle(failed(&me)).await.unwrap();
+    let builds = world.stage.store.builds(&world.key()).await.unwrap();
+    let release = world.release().await;
+    let calls = world.github.calls();
+
+    let stage = || world.stage.clone();
+    let component = "bllvm-sdk".to_owned();
+    let dispatch = commons_dispatch::Input {
+        release: world.key(),
+        component: component.clone(),
+        generation: before,
+        child: Some("a child".into()),
+    };
+    let poll = commons_poll::Input {
+        release: world.key(),
+        component: component.clone(),
+        generation: before,
+    };
+    let collect = commons_collect::Input {
+        release: world.key(),
+        component,
+        generation: before,
+    };
+    let publish = commons_publish::Input {
+        release: world.key(),
+        generation: before,
+    };
+    let errors = [
+        commons_dispatch::handle(stage(), dispatch).await.err(),
+        commons_poll::handle(stage(), poll).await.err(),
+        commons_collect::handle(stage(), collect).await.err(),
+        commons_publish::handle(stage(), publish).await.err(),
+    ];
+    for error in errors {
+        let error = error.expect("a refusal");
+        assert!(matches!(error, StageError::LeaseLost(_)), "{error:?}");
+        let sentence = error.to_string();
+        assert!(
+            sentence.contains("starts it again, and redrives nothing"),
+            "{sentence}"
+        );
+    }
+    world.settle(failed(&me)).await.unwrap();
+    assert_eq!(world.release().await, release);
+    assert_eq!(
+        world.stage.store.builds(&world.key()).await.unwrap(),
+        builds
+    );
+    assert_eq!(world.github.calls(), calls, "GitHub is asked nothing");
+}
