@@ -1,6 +1,9 @@
 //! The release at GitHub as Plan finds it: none, a draft, or published. From Plan on
 //! nobody sees a release that is not whole, so a published one becomes a draft.
 
+use std::time::Duration;
+
+use commons_domain::budget::{Answer, Write};
 use commons_domain::release::Release;
 use commons_github::{Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
@@ -132,6 +135,22 @@ pub async fn hide(
         ..ReleaseUpdate::default()
     };
     let repository = &stage.config.release_repository;
+    let limits = &stage.config.write_limits;
+    let asked = stage
+        .store
+        .ask_to_write(&release.key, Write::Content, limits);
+    match asked.await? {
+        Answer::At(begins) => {
+            let left = begins.duration_since(stage.now());
+            let left = Duration::try_from(left).unwrap_or_default();
+            stage.clock.sleep(left).await;
+        }
+        Answer::AskAt(then) => {
+            return Err(StageError::Unavailable(format!(
+                "the budget of writes is used up until {then}"
+            )));
+        }
+    }
     stage
         .store
         .own_release(&release.key, release.generation)

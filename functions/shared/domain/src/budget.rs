@@ -3,6 +3,8 @@
 //! ([GitHub: rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api),
 //! secondary limits; best practices); so the releases that are under way share one budget.
 //!
+//! Cancelling a run creates nothing: it is not counted, and waits for nothing.
+//!
 //! Fair: a tenth of each limit is kept for releases that have written less than an equal
 //! share, so that one which begins need not wait for the hour of another; and of those
 //! that wait, who has written least is first.
