@@ -1,0 +1,11 @@
+//! Zips as they come from the network: the directory at their end is read first, then
+//! their bytes once, from the first to the last.
+
+mod directory;
+mod walk;
+
+pub use directory::{Directory, Entry, LIMITS, Limits, Method, Tail, check_path, read};
+pub use walk::{Step, Walk};
+
+#[cfg(test)]
+mod tests;

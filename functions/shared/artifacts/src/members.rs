@@ -1,0 +1,230 @@
+//! What is within an archive that stays as it is: the names and sums of its files. It is
+//! read while it passes, by a thread of its own.
+
+use std::io::{Read, Write as _};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use commons_domain::names::Sha256;
+use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256 as Hasher};
+
+/// Files that are told of one archive at most, and their bytes: more are not looked at.
+const MOST_MEMBERS: usize = 20_000;
+const MOST_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Chunks between the walk and the reader.
+const AHEAD: usize = 8;
+
+/// One file within an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its path there.
+    pub path: String,
+    /// Of its bytes.
+    pub sha256: Sha256,
+}
+
+/// Reads one archive as it passes.
+pub struct Reader {
+    to: SyncSender<Bytes>,
+    thread: JoinHandle<Vec<Member>>,
+}
+
+impl Reader {
+    /// For a file of this name; none where the name is no archive's.
+    pub fn of(name: &str) -> Option<Self> {
+        let kind = Kind::of(name)?;
+        let (to, chunks) = sync_channel(AHEAD);
+        let thread = std::thread::spawn(move || {
+            let mut from = Pipe {
+                chunks,
+                chunk: Bytes::new(),
+            };
+            let members = kind.members(&mut from);
+            // Whoever writes must not wait for a reader that has seen enough.
+            while from.chunks.recv().is_ok() {}
+            members
+        });
+        Some(Self { to, thread })
+    }
+
+    /// The next bytes of the file.
+    pub fn pass(&self, bytes: &[u8]) {
+        // The reader is there until this is dropped, unless it panicked: then it has
+        // nothing to tell.
+        let _ = self.to.send(Bytes::copy_from_slice(bytes));
+    }
+
+    /// The files within, when all bytes have passed. What cannot be read has none.
+    pub fn finish(self) -> Vec<Member> {
+        drop(self.to);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Tar,
+    TarGz,
+    Zip,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        let is = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+        if is(&[".tar.gz", ".tgz"]) {
+            Some(Self::TarGz)
+        } else if is(&[".tar"]) {
+            Some(Self::Tar)
+        } else if is(&[".zip"]) {
+            Some(Self::Zip)
+        } else {
+            None
+        }
+    }
+
+    fn members(self, from: &mut Pipe) -> Vec<Member> {
+        match self {
+            Self::Tar => of_tar(from),
+            Self::TarGz => of_tar(GzDecoder::new(from)),
+            Self::Zip => of_zip(from).unwrap_or_default(),
+        }
+    }
+}
+
+fn of_tar(from: impl Read) -> Vec<Member> {
+    let mut archive = tar::Archive::new(from.take(MOST_BYTES));
+    let mut members = Vec::new();
+    let Ok(entries) = archive.entries() else {
+        return members;
+    };
+    for mut entry in entries.map_while(Result::ok).take(MOST_MEMBERS) {
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let Ok(path) = entry.path().map(|path| path.to_string_lossy().into_owned()) else {
+            continue;
+        };
+        match sum(&mut entry) {
+            Ok(sha256) => members.push(Member { path, sha256 }),
+            Err(_) => break,
+        }
+    }
+    members
+}
+
+/// A zip's directory is at its end: it goes through a file on the function's disk.
+fn of_zip(from: &mut Pipe) -> std::io::Result<Vec<Member>> {
+    let mut file = tempfile::tempfile()?;
+    std::io::copy(from, &mut file)?;
+    file.flush()?;
+    let mut archive = zip::ZipArchive::new(file).map_err(std::io::Error::other)?;
+    let mut members = Vec::new();
+    let mut left = MOST_BYTES;
+    for index in 0..archive.len().min(MOST_MEMBERS) {
+        let mut entry = archive.by_index(index).map_err(std::io::Error::other)?;
+        if !entry.is_file() {
+            continue;
+        }
+        let path = entry.name().map_err(std::io::Error::other)?.into_owned();
+        let sha256 = sum(&mut (&mut entry).take(left))?;
+        left = left.saturating_sub(entry.size());
+        members.push(Member { path, sha256 });
+    }
+    Ok(members)
+}
+
+fn sum(from: &mut impl Read) -> std::io::Result<Sha256> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(Sha256::from_bytes(hasher.finalize().into())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+struct Pipe {
+    chunks: Receiver<Bytes>,
+    chunk: Bytes,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.chunks.recv() {
+                Ok(chunk) => self.chunk = chunk,
+                Err(_) => return Ok(0),
+            }
+        }
+        let n = self.chunk.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&self.chunk.split_to(n));
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(name: &str, bytes: &[u8]) -> Vec<String> {
+        let reader = Reader::of(name).unwrap();
+        for chunk in bytes.chunks(1_000) {
+            reader.pass(chunk);
+        }
+        let members = reader.finish();
+        for member in &members {
+            assert_eq!(member.sha256, Sha256::of(b"content"), "{}", member.path);
+        }
+        members.into_iter().map(|member| member.path).collect()
+    }
+
+    fn tar() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for path in ["dir/bllvm", "README"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(7);
+            header.set_cksum();
+            tar.append_data(&mut header, path, &b"content"[..]).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn the_files_of_a_tarball_are_told() {
+        assert_eq!(members("x.tar", &tar()), ["dir/bllvm", "README"]);
+        let packed = gzip(&tar());
+        assert_eq!(members("x.tar.gz", &packed), ["dir/bllvm", "README"]);
+    }
+
+    #[test]
+    fn the_files_of_a_zip_are_told() {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file("dir/bllvm", options).unwrap();
+        zip.write_all(b"content").unwrap();
+        let zip = zip.finish().unwrap().into_inner();
+        assert_eq!(members("x.zip", &zip), ["dir/bllvm"]);
+    }
+
+    #[test]
+    fn what_is_no_archive_or_broken_has_none_and_holds_nobody_up() {
+        assert!(Reader::of("x.txt").is_none());
+        let noise = vec![7; 100_000];
+        for name in ["x.tar", "x.tar.gz", "x.zip"] {
+            assert!(members(name, &noise).is_empty(), "{name}");
+            assert!(members(name, &[]).is_empty(), "{name}");
+        }
+        let half = gzip(&tar());
+        assert!(members("x.tar.gz", &half[..half.len() / 2]).len() < 2);
+    }
+}
