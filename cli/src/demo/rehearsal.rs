@@ -76,6 +76,7 @@ impl Rehearsal {
             ("GitHubToken", token),
             ("WebhookSecret", secret.clone()),
             ("Speed", wanted.speed.to_string()),
+            ("PrivateTransfers", "true".into()),
             ("PollSoonSeconds", wait(5.0)),
             ("PollNormalSeconds", wait(30.0)),
             ("PollLongSeconds", wait(300.0)),

@@ -4,8 +4,10 @@
 //! the file, S3 checks the sum that each is sent with, so writing one again writes
 //! the same; the build becomes complete by one conditional write at the end.
 
+mod checks;
 mod collect_run;
 mod handle;
+mod receive;
 
 pub use collect_run::{CollectError, Job, collect_run};
 pub use handle::{Input, Next, Output, handle};

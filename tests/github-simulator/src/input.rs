@@ -161,4 +161,6 @@ pub enum Corrupt {
     WrongDigest,
     /// Only the first half is served, as if that were all.
     Truncated,
+    /// A byte in the middle is another than its archive says; the digest is right.
+    Inside,
 }

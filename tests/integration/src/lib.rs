@@ -93,6 +93,7 @@ impl Shared {
                 ("GitHubToken", token.to_owned()),
                 ("WebhookSecret", webhook_secret.to_owned()),
                 ("Speed", SPEED.to_string()),
+                ("PrivateTransfers", "true".into()),
                 ("PollSoonSeconds", seconds(5.0)),
                 ("PollNormalSeconds", seconds(30.0)),
                 ("PollLongSeconds", seconds(300.0)),

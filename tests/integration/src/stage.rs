@@ -102,6 +102,7 @@ impl StageWorld {
             manifest_path: "versions.toml".into(),
             state_machine_arn: stack.state_machine_arn.clone(),
             speed: Speed(SPEED),
+            private_transfers: true,
             write_limits: Limits::new(80, 500, 1, Speed(SPEED)),
         };
         let stage = stage(&aws, config, token);
@@ -434,6 +435,7 @@ pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, token: String) 
         token.into(),
         config.speed,
         Arc::clone(&clock),
+        config.private_transfers,
     )
     .expect("the simulator's address");
     Stage {

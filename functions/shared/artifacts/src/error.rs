@@ -23,6 +23,36 @@ pub enum Verification {
         /// What is wrong, with the entry's name.
         why: String,
     },
+    /// Fewer or more bytes than were announced.
+    #[error("artifact {artifact} was cut short: {got} of {announced} bytes came")]
+    Truncated {
+        /// The artifact's name.
+        artifact: String,
+        /// Announced bytes.
+        announced: u64,
+        /// Received bytes.
+        got: u64,
+    },
+    /// A file of sums says another of a file that is there.
+    #[error("{sums} says that {name} has the SHA-256 {said}, but it has {got}")]
+    SumMismatch {
+        /// The file of sums.
+        sums: String,
+        /// What it names.
+        name: String,
+        /// The sum that it says.
+        said: Sha256,
+        /// The sum of what is there.
+        got: Sha256,
+    },
+    /// `SHA256SUMS` names a file that is not there.
+    #[error("{sums} names {name}, which is not there")]
+    SumWithoutFile {
+        /// The file of sums.
+        sums: String,
+        /// What it names.
+        name: String,
+    },
     /// Two different files of one name.
     #[error("{first} and {second} are both named {name}, with different contents")]
     NameClash {

@@ -5,6 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use commons_domain::names::Sha256;
 use commons_domain::sums;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256 as Hasher};
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -40,7 +41,7 @@ pub enum Event {
 }
 
 /// One file that has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Its path in the artifact.
     pub path: String,

@@ -3,19 +3,18 @@
 
 pub mod archive;
 pub mod binaries;
-mod download;
 mod error;
 pub mod intake;
 mod list;
 mod members;
 pub mod select;
 mod store;
-mod unpack;
+mod upload;
 
 pub use aws_sdk_s3::primitives::ByteStream;
-pub use download::{FetchError, Fetched, fetch};
+pub use binaries::base_name;
 pub use error::{StoreError, Verification};
 pub use list::{ArtifactRef, Asset, AssetList, list_key};
 pub use members::{Member, Reader};
 pub use store::{Store, chunks};
-pub use unpack::{Unpacked, unpack};
+pub use upload::Upload;

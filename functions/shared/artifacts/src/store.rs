@@ -12,14 +12,15 @@ use bytes::Bytes;
 use commons_domain::names::Sha256;
 use futures_util::Stream;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::StoreError;
 
 /// Objects by key. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    s3: Client,
-    bucket: String,
+    pub(crate) s3: Client,
+    pub(crate) bucket: String,
 }
 
 impl Store {
@@ -60,7 +61,12 @@ impl Store {
         self.put(key, body, sha256).await
     }
 
-    async fn put(&self, key: &str, body: ByteStream, sha256: &Sha256) -> Result<(), StoreError> {
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        body: ByteStream,
+        sha256: &Sha256,
+    ) -> Result<(), StoreError> {
         self.s3
             .put_object()
             .bucket(&self.bucket)
@@ -72,6 +78,57 @@ impl Store {
             .await
             .map(drop)
             .map_err(|error| failed("PutObject", key, &error))
+    }
+
+    /// Deletes every object whose key begins so, as far as it is there.
+    pub async fn delete_all(&self, prefix: &str) -> Result<(), StoreError> {
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("ListObjectsV2", prefix, &error))?;
+            for object in page.contents() {
+                let Some(key) = object.key() else {
+                    continue;
+                };
+                let deleted = self.s3.delete_object().bucket(&self.bucket).key(key);
+                let deleted = deleted.send().await;
+                deleted.map_err(|error| failed("DeleteObject", key, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A value that was written as JSON; none where there is no such object.
+    pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        let object = self
+            .s3
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await;
+        let body = match object {
+            Ok(object) => object.body,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed("GetObject", key, &error)),
+        };
+        let unread = |why: String| StoreError {
+            action: "GetObject",
+            key: key.to_owned(),
+            why,
+        };
+        let bytes = body.collect().await;
+        let bytes = bytes.map_err(|error| unread(error.to_string()))?.to_vec();
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| unread(error.to_string()))
     }
 
     /// An object's length and bytes.
@@ -103,7 +160,7 @@ impl Store {
     }
 }
 
-fn failed<E: ProvideErrorMetadata, R>(
+pub(crate) fn failed<E: ProvideErrorMetadata, R>(
     action: &'static str,
     key: &str,
     error: &aws_sdk_s3::error::SdkError<E, R>,

@@ -1,14 +1,13 @@
 //! Workflows, dispatches, runs, artifacts.
 
 use commons_domain::names::RepoName;
-use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::segment;
-use crate::{Artifact, Download, Error, GitHub, Job, Run, Workflow};
+use crate::{Artifact, Error, GitHub, Job, Run, Workflow};
 
 /// A list of runs is read this far back at most.
 const MOST_RUN_PAGES: usize = 10;
@@ -72,53 +71,6 @@ impl GitHub {
         let path = format!("/repos/{repository}/actions/runs/{run}/artifacts");
         self.pages(&path, |page: Page| page.artifacts, ALL_PAGES, |_| false)
             .await
-    }
-
-    /// An artifact's bytes: GitHub redirects to another host, which never gets our
-    /// token.
-    pub async fn download_artifact(
-        &self,
-        repository: &RepoName,
-        artifact: u64,
-    ) -> Result<Download, Error> {
-        let path = format!("/repos/{repository}/actions/artifacts/{artifact}/zip");
-        let call = format!("GET {path}");
-        let redirect = self.read(&path, "application/vnd.github+json").await?;
-        let location = redirect
-            .headers()
-            .get("location")
-            .and_then(|l| l.to_str().ok())
-            .map(str::to_owned);
-        let Some(location) = location else {
-            return Err(Error::Unexpected {
-                call,
-                message: "no redirect to the artifact".into(),
-            });
-        };
-        let response = self
-            .http()
-            .get(location)
-            .send()
-            .await
-            .map_err(|error| Error::of_transport(&call, error))?;
-        let response = self.accept(&call, response).await?;
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned)
-        };
-        let file_name = header("content-disposition").as_deref().and_then(file_name);
-        Ok(Download {
-            content_length: response.content_length(),
-            content_type: header("content-type"),
-            file_name,
-            body: response
-                .bytes_stream()
-                .map(move |chunk| chunk.map_err(|error| Error::of_transport(&call, error)))
-                .boxed(),
-        })
     }
 
     /// `POST …/dispatches`: 204, without an id.
@@ -227,24 +179,5 @@ impl GitHub {
         )
         .await
         .map(drop)
-    }
-}
-
-/// The file name of a Content-Disposition.
-fn file_name(header: &str) -> Option<String> {
-    let (_, rest) = header.split_once("filename=")?;
-    let name = rest.split(';').next()?.trim().trim_matches('"');
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_file_name_is_read_from_content_disposition() {
-        assert_eq!(
-            super::file_name(r#"attachment; filename="a b.zip"; x=1"#).as_deref(),
-            Some("a b.zip")
-        );
-        assert_eq!(super::file_name("attachment"), None);
     }
 }

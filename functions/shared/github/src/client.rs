@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use bytes::Bytes;
 use commons_domain::clock::Clock;
 use commons_domain::times::Speed;
-use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use reqwest::{Method, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use crate::Error;
+use crate::{Error, transfer};
 
 pub use reqwest::Body;
 
@@ -37,6 +35,9 @@ pub struct Settings {
     pub speed: Speed,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Whether artifacts may come from private addresses, and over http: of a GitHub
+    /// Enterprise Server within, or in a rehearsal.
+    pub private_transfers: bool,
 }
 
 impl Settings {
@@ -46,12 +47,14 @@ impl Settings {
         token: SecretString,
         speed: Speed,
         clock: Arc<dyn Clock>,
+        private_transfers: bool,
     ) -> Result<Self, url::ParseError> {
         Ok(Self {
             api_url: Url::parse(api_url)?,
             token,
             speed,
             clock,
+            private_transfers,
         })
     }
 }
@@ -60,19 +63,8 @@ impl Settings {
 #[derive(Debug, Clone)]
 pub struct GitHub {
     http: reqwest::Client,
+    transfers: reqwest::Client,
     settings: Settings,
-}
-
-/// A transfer from GitHub.
-pub struct Download {
-    /// Announced bytes.
-    pub content_length: Option<u64>,
-    /// `application/zip` for what it is.
-    pub content_type: Option<String>,
-    /// From Content-Disposition.
-    pub file_name: Option<String>,
-    /// The bytes.
-    pub body: BoxStream<'static, Result<Bytes, Error>>,
 }
 
 impl GitHub {
@@ -80,17 +72,28 @@ impl GitHub {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         // A second caller finds the provider installed, which is what it wants.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("bllvm-commons/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(DEADLINE)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| Error::Unexpected {
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("bllvm-commons/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .connect_timeout(DEADLINE)
+                .read_timeout(READ_TIMEOUT)
+        };
+        let build = |client: reqwest::ClientBuilder| {
+            client.build().map_err(|error| Error::Unexpected {
                 call: "a new client".into(),
                 message: error.to_string(),
-            })?;
-        Ok(Self { http, settings })
+            })
+        };
+        let transfers = match transfer::resolver(settings.private_transfers) {
+            Some(resolver) => client().dns_resolver(resolver),
+            None => client(),
+        };
+        Ok(Self {
+            http: build(client())?,
+            transfers: build(transfers)?,
+            settings,
+        })
     }
 
     /// A read: tried again where GitHub could not be seen, not where it limits.
@@ -203,9 +206,18 @@ impl GitHub {
         self.settings.clock.now()
     }
 
-    /// The HTTP client, for transfers.
+    /// The HTTP client, for uploads.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    /// The HTTP client for downloads from other hosts.
+    pub(crate) fn transfers(&self) -> &reqwest::Client {
+        &self.transfers
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Every page of a list, until one is short or `enough` of it was seen.

@@ -56,6 +56,14 @@ pub enum Error {
         /// GitHub's message.
         message: String,
     },
+    /// 416: there are fewer bytes than that.
+    #[error("{call} has fewer bytes than were asked for: {message}")]
+    RangeNotSatisfiable {
+        /// Method and path.
+        call: String,
+        /// The server's message.
+        message: String,
+    },
     /// 403 or 429 of a primary or secondary limit.
     #[error("GitHub limits the rate at {call}: {message}")]
     RateLimited {
@@ -74,6 +82,14 @@ pub enum Error {
         /// Whether the request may have reached GitHub.
         sent: bool,
         /// What happened.
+        message: String,
+    },
+    /// A redirect that is not followed.
+    #[error("GitHub redirects {call} to where we do not go: {message}")]
+    UnsafeRedirect {
+        /// Method and path.
+        call: String,
+        /// Where it leads.
         message: String,
     },
     /// An answer that is not what GitHub documents.
@@ -159,6 +175,7 @@ impl Error {
             404 => Self::NotFound { call, message },
             409 => Self::Conflict { call, message },
             410 => Self::Gone { call, message },
+            416 => Self::RangeNotSatisfiable { call, message },
             400 | 422 => Self::Unprocessable { call, message },
             500.. => Self::Unavailable {
                 call,

@@ -9,11 +9,13 @@ mod client;
 mod error;
 mod releases;
 mod repositories;
+mod transfer;
 mod types;
 pub mod webhook;
 
-pub use client::{Body, Download, GitHub, Settings};
+pub use client::{Body, GitHub, Settings};
 pub use error::Error;
+pub use transfer::Download;
 pub use types::{
     Artifact, Asset, Head, Job, NewRelease, Release, ReleaseUpdate, Repository, Run, Workflow,
 };

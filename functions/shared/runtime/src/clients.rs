@@ -39,9 +39,14 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let internal = |error: String| StageError::Internal(error);
         let api_url = &config.github_api_url;
-        let settings =
-            commons_github::Settings::new(api_url, token, config.speed, Arc::clone(&clock))
-                .map_err(|error| internal(error.to_string()))?;
+        let settings = commons_github::Settings::new(
+            api_url,
+            token,
+            config.speed,
+            Arc::clone(&clock),
+            config.private_transfers,
+        )
+        .map_err(|error| internal(error.to_string()))?;
         let github = GitHub::new(settings).map_err(|error| internal(error.to_string()))?;
         Ok(Self {
             store: store(&aws, &config, Arc::clone(&clock)),

@@ -28,6 +28,9 @@ pub struct Config {
     /// `WRITES_PER_MINUTE`, `WRITES_PER_HOUR`, `SECONDS_BETWEEN_WRITES`: what GitHub may
     /// be asked to create.
     pub write_limits: Limits,
+    /// `PRIVATE_TRANSFERS`: whether artifacts may come from private addresses, and over
+    /// http.
+    pub private_transfers: bool,
 }
 
 /// Every variable that is missing or malformed.
@@ -87,6 +90,11 @@ impl Config {
         let per_minute = limit("WRITES_PER_MINUTE", &per_minute, 1) as usize;
         let per_hour = limit("WRITES_PER_HOUR", &per_hour, 1) as usize;
         let apart = limit("SECONDS_BETWEEN_WRITES", &apart, 0);
+        let private_transfers = variable("PRIVATE_TRANSFERS").unwrap_or_else(|| "false".into());
+        let private_transfers = private_transfers.parse().unwrap_or_else(|_| {
+            missing.push("a PRIVATE_TRANSFERS that is true or false".into());
+            false
+        });
         match (repository, speed.map(Speed)) {
             (Ok(release_repository), Some(speed)) if missing.is_empty() => Ok(Self {
                 table,
@@ -98,6 +106,7 @@ impl Config {
                 state_machine_arn,
                 speed,
                 write_limits: Limits::new(per_minute, per_hour, apart, speed),
+                private_transfers,
             }),
             _ => Err(MissingVariables(missing)),
         }
@@ -141,7 +150,13 @@ mod tests {
                 match (said, name) {
                     (Some((_, value)), _) => Some((*value).to_owned()),
                     (None, "RELEASE_REPOSITORY") => Some("o/r".into()),
-                    (None, _) if name.contains("WRITES") || name == "SPEED" => None,
+                    (None, _)
+                        if name.contains("WRITES")
+                            || name == "SPEED"
+                            || name.contains("PRIVATE") =>
+                    {
+                        None
+                    }
                     (None, _) => Some("x".into()),
                 }
             })

@@ -53,6 +53,12 @@ impl Archive {
         match artifact.corrupt {
             Some(Corrupt::WrongDigest) => digest = sha256(digest.as_bytes()),
             Some(Corrupt::Truncated) => served.truncate(full.len() / 2),
+            Some(Corrupt::Inside) => {
+                let mut changed = full.to_vec();
+                changed[full.len() / 2] ^= 1;
+                digest = sha256(&changed);
+                served = changed.into();
+            }
             None => {}
         }
         Self {

@@ -1,10 +1,14 @@
 //! What needs no token: pages for people, published files, and the short-lived
 //! addresses that downloads are redirected to.
 
+use std::ops::Bound;
+
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _};
+use axum_extra::TypedHeader;
+use axum_extra::headers::{ContentRange, Range};
 
 use super::{Answer, Shared, Under, name};
 use crate::model::refusal::Refusal;
@@ -18,6 +22,7 @@ pub(super) fn blob_url(api: &str, key: &str) -> String {
 pub(super) async fn blob(
     State(app): Shared,
     Path(key): Path<String>,
+    range: Option<TypedHeader<Range>>,
     headers: HeaderMap,
 ) -> Answer {
     if headers.contains_key(AUTHORIZATION) {
@@ -34,7 +39,28 @@ pub(super) async fn blob(
         (CONTENT_TYPE, blob.content_type),
         (CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, blob.content).into_response())
+    let size = blob.content.len() as u64;
+    let asked = range.and_then(|TypedHeader(range)| range.satisfiable_ranges(size).next());
+    let Some((from, to)) = asked else {
+        return Ok((headers, blob.content).into_response());
+    };
+    let unsatisfiable = || Refusal::new(416, "InvalidRange");
+    // As Azure's Blob Storage: from a byte on, not so many at the end.
+    let Bound::Included(from) = from else {
+        return Err(unsatisfiable());
+    };
+    if from >= size {
+        return Err(unsatisfiable());
+    }
+    let to = match to {
+        Bound::Included(to) => to + 1,
+        Bound::Excluded(to) => to,
+        Bound::Unbounded => size,
+    };
+    let content_range = ContentRange::bytes(from..to, size).map_err(|_| unsatisfiable())?;
+    let part = blob.content.slice(from as usize..to as usize);
+    let status = StatusCode::PARTIAL_CONTENT;
+    Ok((status, headers, TypedHeader(content_range), part).into_response())
 }
 
 pub(super) async fn download(

@@ -7,7 +7,7 @@ use commons_domain::lock::Lock;
 use commons_store::Claim;
 use commons_webhook::{Door, SigningSecrets};
 use futures_util::{StreamExt as _, stream};
-use github_simulator::signature;
+use github_simulator::{Artifact, Corrupt, signature};
 use integration::{Holder, Permission, Rights, StageWorld, WEBHOOK_SECRET, repository};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -249,7 +249,19 @@ async fn collect(world: &StageWorld, holder: Holder) -> Done {
     use commons_collect::{Input, Next, handle};
     let generation = world.planned().await;
     world.quick_runs();
-    world.script("bllvm-sdk", |s| s.artifacts.clear());
+    // In parts, the last of which is not what its archive says.
+    let mut chance = fastrand::Rng::with_seed(1);
+    let noise = std::iter::repeat_with(|| chance.u8(..))
+        .take(12 << 20)
+        .collect();
+    world.script("bllvm-sdk", |s| {
+        s.artifacts.push(Artifact {
+            name: "z".into(),
+            files: vec![("noise".into(), noise)],
+            corrupt: Some(Corrupt::Inside),
+            ..Artifact::default()
+        });
+    });
     world.built("bllvm-sdk").await;
     world.built("bllvm-consensus").await;
     parked(world, "bllvm-commons").await;

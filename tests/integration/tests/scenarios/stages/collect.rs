@@ -74,7 +74,8 @@ async fn every_file_is_in_the_bucket_with_its_sum() {
     let expected: Vec<&str> = built.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, expected);
     for (asset, (name, content)) in list.assets.iter().zip(&built) {
-        let key = format!("{}/bllvm-sdk/{}.1/{name}", world.key(), run.id);
+        let (release, artifact) = (world.key(), asset.artifact.id);
+        let key = format!("{release}/bllvm-sdk/{}.1/{artifact}/{name}", run.id);
         assert_eq!(asset.key, key);
         assert_eq!(&world.object(&asset.key).await, content, "{name}");
         assert_eq!(asset.sha256, Sha256::of(content), "{name}");
@@ -220,7 +221,7 @@ async fn an_expired_artifact_ends_the_build_and_the_next_plan_builds_it_again() 
 async fn github_out_of_sight_leaves_it_green_for_the_next_call() {
     let world = green_sdk(|_| {}).await;
     let green = world.build("bllvm-sdk").await;
-    for (route, times) in [(ARTIFACTS, 3), (DOWNLOAD, 9)] {
+    for (route, times) in [(ARTIFACTS, 3), (DOWNLOAD, 18)] {
         world.faults("GET", route, FaultKind::Status(502, None), times);
         let answer = world.collect("bllvm-sdk").await.unwrap();
         assert_eq!(answer.next, Next::Again, "{route}");
