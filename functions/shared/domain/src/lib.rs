@@ -22,5 +22,6 @@ pub mod release;
 pub mod request;
 pub mod run;
 pub mod sums;
+pub mod timeline;
 pub mod times;
 pub mod wake;

@@ -3,9 +3,10 @@
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, TransactWriteItem, Update as TransactUpdate,
 };
-use backon::{ExponentialBuilder, Retryable as _};
 use commons_domain::build::Build;
 use commons_domain::names::ReleaseKey;
+use commons_domain::timeline::Event;
+use serde::de::DeserializeOwned;
 
 use crate::item::{Item, Update, from_item, key, number, text, to_item};
 use crate::{Store, StoreError};
@@ -16,16 +17,6 @@ pub const WRITERS: usize = 10;
 
 pub(crate) fn sort_key(component: &str) -> String {
     format!("build#{component}")
-}
-
-/// An append-only audit event.
-pub(crate) struct Event<'a> {
-    pub release: &'a ReleaseKey,
-    pub about: &'a str,
-    pub from: &'a str,
-    pub to: &'a str,
-    pub generation: u64,
-    pub reason: &'a str,
 }
 
 impl Store {
@@ -68,23 +59,8 @@ impl Store {
 
     /// Every build of a release, by component name, read consistently.
     pub async fn builds(&self, release: &ReleaseKey) -> Result<Vec<Build>, StoreError> {
-        let mut pages = self
-            .dynamo
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":pk", text(release.as_str()))
-            .expression_attribute_values(":prefix", text("build#"))
-            .into_paginator()
-            .items()
-            .send();
-        let mut builds = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| StoreError::of("Query", &error))?;
-            builds.push(from_item(&format!("a build of {release}"), item)?);
-        }
-        Ok(builds)
+        let what = format!("a build of {release}");
+        self.all(release, "build#", &what).await
     }
 
     /// Writes a build that is not there yet.
@@ -100,17 +76,9 @@ impl Store {
                 what: "a build".into(),
                 why: error.to_string(),
             })?;
-        let event = Event {
-            release: &build.release,
-            about: &build.component,
-            from: "",
-            to: build.status.as_str(),
-            generation: build.generation,
-            reason,
-        };
-        let written = self
-            .transact(TransactWriteItem::builder().put(put).build(), &event)
-            .await?;
+        let event = Event::of_build(None, build, reason, self.clock.now());
+        let item = TransactWriteItem::builder().put(put).build();
+        let written = self.transact(&build.release, Some(item), event).await?;
         if written {
             Ok(())
         } else {
@@ -160,15 +128,8 @@ impl Store {
             update,
             &condition,
         )?;
-        let event = Event {
-            release: &before.release,
-            about: &before.component,
-            from: before.status.as_str(),
-            to: after.status.as_str(),
-            generation: after.generation,
-            reason,
-        };
-        if self.transact(item, &event).await? {
+        let event = Event::of_build(Some(before), after, reason, self.clock.now());
+        if self.transact(&before.release, Some(item), event).await? {
             Ok(())
         } else {
             Err(self.why_not_written(before).await)
@@ -246,6 +207,32 @@ impl Store {
         Ok(answer.item)
     }
 
+    /// Every item of a release whose sort key begins so, in its order, read consistently.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        release: &ReleaseKey,
+        prefix: &str,
+        what: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut pages = self
+            .dynamo
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", text(release.as_str()))
+            .expression_attribute_values(":prefix", text(prefix))
+            .into_paginator()
+            .items()
+            .send();
+        let mut all = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| StoreError::of("Query", &error))?;
+            all.push(from_item(what, item)?);
+        }
+        Ok(all)
+    }
+
     pub(crate) fn transact_update(
         &self,
         key: Item,
@@ -265,82 +252,5 @@ impl Store {
                 why: error.to_string(),
             })?;
         Ok(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// Writes an item and its event, both or neither; false when the item's
-    /// condition failed. A conflict with another writer is tried again: nothing
-    /// was written.
-    pub(crate) async fn transact(
-        &self,
-        item: TransactWriteItem,
-        event: &Event<'_>,
-    ) -> Result<bool, StoreError> {
-        let at = self.clock.now();
-        let mut record = key(
-            event.release.as_str(),
-            &format!("event#{at:.9}#{}", event.about),
-        );
-        for (name, value) in [
-            ("what", event.about),
-            ("from", event.from),
-            ("to", event.to),
-            ("reason", event.reason),
-        ] {
-            record.insert(name.to_owned(), text(value));
-        }
-        record.insert("generation".to_owned(), number(event.generation));
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(record))
-            .build()
-            .map_err(|error| StoreError::Malformed {
-                what: "an event".into(),
-                why: error.to_string(),
-            })?;
-        let event = TransactWriteItem::builder().put(put).build();
-        let write = || async {
-            self.dynamo
-                .transact_write_items()
-                .transact_items(item.clone())
-                .transact_items(event.clone())
-                .send()
-                .await
-        };
-        let reasons = |error: &aws_sdk_dynamodb::error::SdkError<
-            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
-        >| {
-            use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as E;
-            match error.as_service_error() {
-                Some(E::TransactionCanceledException(cancelled)) => cancelled
-                    .cancellation_reasons()
-                    .iter()
-                    .filter_map(|reason| reason.code().map(str::to_owned))
-                    .collect(),
-                _ => Vec::new(),
-            }
-        };
-        let answer = write
-            .retry(
-                ExponentialBuilder::default()
-                    .with_min_delay(std::time::Duration::from_millis(20))
-                    .with_jitter(),
-            )
-            .when(|error| {
-                reasons(error)
-                    .iter()
-                    .any(|code| code == "TransactionConflict")
-            })
-            .await;
-        match answer {
-            Ok(_) => Ok(true),
-            Err(error)
-                if reasons(&error)
-                    .iter()
-                    .any(|code| code == "ConditionalCheckFailed") =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::of("TransactWriteItems", &error)),
-        }
     }
 }

@@ -52,20 +52,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// From an SDK's error, kept as its code and message.
+    /// From an SDK's error, kept as its code and message; without an answer, what kept it
+    /// away.
     pub(crate) fn of<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
         let code = error.code().unwrap_or("no answer").to_owned();
-        let message = error
-            .message()
-            .map_or_else(|| error.to_string(), str::to_owned);
+        let message = error.message().map_or_else(|| causes(error), str::to_owned);
         Self::Unavailable {
             action,
             code,
             message,
         }
     }
+}
+
+/// An error and what caused it, as `dispatch failure: …: Connection refused`.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let sentences: Vec<String> = causes.map(ToString::to_string).collect();
+    sentences.join(": ")
 }

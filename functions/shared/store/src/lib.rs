@@ -10,6 +10,7 @@
 mod budget;
 mod builds;
 mod error;
+mod events;
 mod item;
 mod locks;
 mod releases;

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use commons_domain::build::Build;
 use commons_domain::lock::Lock;
 use commons_domain::names::{ReleaseKey, RepoName};
+use commons_domain::timeline::Event;
 use serde::{Deserialize, Serialize};
 
 use crate::item::{Item, from_item, key, text, to_item};
@@ -35,6 +38,12 @@ fn claim_key(repository: &RepoName, run: u64) -> String {
     format!("run#{}/{run}", repository.as_str().to_lowercase())
 }
 
+fn claim_item(repository: &RepoName, run: u64, claim: &Claim) -> Result<Item, StoreError> {
+    let mut item = to_item(claim)?;
+    item.extend(key(&claim_key(repository, run), "claim"));
+    Ok(item)
+}
+
 fn lock_key(repository: &RepoName) -> String {
     format!("lock#{}", repository.as_str().to_lowercase())
 }
@@ -59,13 +68,11 @@ impl Store {
         run: u64,
         claim: &Claim,
     ) -> Result<Claimed, StoreError> {
-        let mut item = to_item(claim)?;
-        item.extend(key(&claim_key(repository, run), "claim"));
         let put = self
             .dynamo
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item))
+            .set_item(Some(claim_item(repository, run, claim)?))
             .condition_expression("attribute_not_exists(pk)")
             .send()
             .await;
@@ -76,15 +83,56 @@ impl Store {
                     .as_service_error()
                     .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
             {
-                match self.claim_of(repository, run).await? {
-                    Some(stored) if stored == *claim => Ok(Claimed::Ours),
-                    Some(stored) => Ok(Claimed::By(stored)),
-                    None => Err(StoreError::Stale {
-                        what: format!("the claim of run {run}"),
-                    }),
-                }
+                self.claimed_by(repository, run, claim).await
             }
             Err(error) => Err(StoreError::of("PutItem", &error)),
+        }
+    }
+
+    /// As [`Store::claim`], of a run that came late for a dispatch of `build`: an event
+    /// of the build tells of the claim, once.
+    pub async fn claim_late(
+        &self,
+        repository: &RepoName,
+        run: u64,
+        claim: &Claim,
+        build: &Build,
+    ) -> Result<Claimed, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(claim_item(repository, run, claim)?))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(|error| StoreError::Malformed {
+                what: "a claim".into(),
+                why: error.to_string(),
+            })?;
+        let reason = format!(
+            "run {run} of {repository} came late, for the dispatch {}: it is cancelled",
+            claim.nonce
+        );
+        let event = Event::of_build(Some(build), build, &reason, self.clock.now());
+        let item = TransactWriteItem::builder().put(put).build();
+        if self.transact(&build.release, Some(item), event).await? {
+            Ok(Claimed::Ours)
+        } else {
+            self.claimed_by(repository, run, claim).await
+        }
+    }
+
+    /// Whose a run is that somebody has claimed.
+    async fn claimed_by(
+        &self,
+        repository: &RepoName,
+        run: u64,
+        claim: &Claim,
+    ) -> Result<Claimed, StoreError> {
+        match self.claim_of(repository, run).await? {
+            Some(stored) if stored == *claim => Ok(Claimed::Ours),
+            Some(stored) => Ok(Claimed::By(stored)),
+            None => Err(StoreError::Stale {
+                what: format!("the claim of run {run}"),
+            }),
         }
     }
 

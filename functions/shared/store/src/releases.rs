@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
+use commons_domain::timeline::Event;
 
-use crate::builds::Event;
 use crate::item::{Update, from_item, key, number, text, to_item};
 use crate::{Store, StoreError};
 
@@ -55,12 +55,9 @@ impl Store {
                 what: "a release".into(),
                 why: error.to_string(),
             })?;
-        let written = self
-            .transact(
-                TransactWriteItem::builder().put(put).build(),
-                &event(release, "", release.status.as_str(), reason),
-            )
-            .await?;
+        let event = Event::of_release(None, release, reason, self.clock.now());
+        let item = TransactWriteItem::builder().put(put).build();
+        let written = self.transact(&release.key, Some(item), event).await?;
         if written {
             Ok(())
         } else {
@@ -89,8 +86,8 @@ impl Store {
         }
         let key = key(before.key.as_str(), SORT_KEY);
         let item = self.transact_update(key, update, &condition)?;
-        let event = event(after, before.status.as_str(), after.status.as_str(), reason);
-        if self.transact(item, &event).await? {
+        let event = Event::of_release(Some(before), after, reason, self.clock.now());
+        if self.transact(&before.key, Some(item), event).await? {
             Ok(())
         } else {
             Err(self.why_release_not_written(before).await)
@@ -109,16 +106,5 @@ impl Store {
             },
             Err(error) => error,
         }
-    }
-}
-
-fn event<'a>(release: &'a Release, from: &'a str, to: &'a str, reason: &'a str) -> Event<'a> {
-    Event {
-        release: &release.key,
-        about: SORT_KEY,
-        from,
-        to,
-        generation: release.generation,
-        reason,
     }
 }
