@@ -90,10 +90,9 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 unseen_since: None,
                 ..build.clone()
             };
-            stage
-                .store
-                .change_build(&build, &collected, &format!("collected {count} assets"))
-                .await?;
+            let bytes: u64 = list.assets.iter().map(|asset| asset.size).sum();
+            let why = format!("collected {count} assets, {bytes} bytes, of run {run_id}");
+            stage.store.change_build(&build, &collected, &why).await?;
             Ok(answer(Next::Built))
         }
         Err(CollectError::CannotSee { why, retry_after }) => {

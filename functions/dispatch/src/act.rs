@@ -26,7 +26,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
                 .map_err(|error| StageError::Internal(error.to_string()))?;
             let payload = client_payload(build, nonce, &pins, stage.now());
             if !build.may_act(stage.now()) {
-                return Ok(too_late(build));
+                return too_late(stage, build).await;
             }
             stage
                 .github
@@ -38,7 +38,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
             let workflow = build.workflow_path.rsplit('/').next().unwrap_or_default();
             let inputs = workflow_inputs(build, nonce);
             if !build.may_act(stage.now()) {
-                return Ok(too_late(build));
+                return too_late(stage, build).await;
             }
             stage
                 .github
@@ -68,17 +68,13 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
             let claimed = build.claimed(run, 1, MatchedBy::ReturnedId);
             stage
                 .store
-                .change_build(build, &claimed, "GitHub returned the run")
+                .change_build(build, &claimed, &format!("GitHub returned run {run}"))
                 .await?;
             // Not before: who loses the build here leaves its lock to who looks for the run.
             stage.store.release_lock(&build.repository, nonce).await?;
             Ok(Started::AwaitRun)
         }
-        // Whether it was done is not known: the intent stands, Poll looks for the run.
-        Err(error) if !error.definitely_not_done() => {
-            tracing::warn!(%error, "the dispatch was not answered");
-            Ok(Started::AwaitRun)
-        }
+        Err(error) if !error.definitely_not_done() => not_answered(stage, build, &error).await,
         Err(error) => {
             stage.store.release_lock(&build.repository, nonce).await?;
             refused_or_busy(stage, build, &error).await
@@ -88,9 +84,23 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
 
 /// The stage was held up between the intent and the call, and others count on its
 /// deadline: nothing is sent, and Poll finds that no run appears.
-fn too_late(build: &Build) -> Started {
-    tracing::warn!(component = build.component, "too late to act on the intent");
-    Started::AwaitRun
+async fn too_late(stage: &Stage, build: &Build) -> Result<Started, StageError> {
+    let why = "nothing was sent: it was too late to act on the intent";
+    tracing::warn!(component = build.component, why);
+    stage.store.tell_of_build(build, why).await?;
+    Ok(Started::AwaitRun)
+}
+
+/// Whether it was done is not known: the intent stands, Poll looks for the run.
+async fn not_answered(
+    stage: &Stage,
+    build: &Build,
+    error: &commons_github::Error,
+) -> Result<Started, StageError> {
+    tracing::warn!(%error, component = build.component, "the call was not answered");
+    let why = format!("whether it was done is not known: {error}");
+    stage.store.tell_of_build(build, &why).await?;
+    Ok(Started::AwaitRun)
 }
 
 /// Re-runs the failed jobs of the claimed run: the commit, run and claim stay.
@@ -105,16 +115,17 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Started, StageError> 
         return Ok(Started::Busy { wait });
     }
     let intent = build.rerun_intent(stage.now());
+    let why = format!(
+        "attempt {}: the failed jobs of run {run} are run again",
+        intent.attempt
+    );
     stage
         .store
         .own_release(&build.release, build.generation)
         .await?;
-    stage
-        .store
-        .change_build(build, &intent, "intent to re-run")
-        .await?;
+    stage.store.change_build(build, &intent, &why).await?;
     if !intent.may_act(stage.now()) {
-        return Ok(too_late(&intent));
+        return too_late(stage, &intent).await;
     }
     match stage.github.rerun_failed_jobs(&build.repository, run).await {
         Ok(()) => {
@@ -125,10 +136,7 @@ pub async fn rerun(stage: &Stage, build: &Build) -> Result<Started, StageError> 
             in_sight(stage, &intent).await?;
             Ok(Started::AwaitRun)
         }
-        Err(error) if !error.definitely_not_done() => {
-            tracing::warn!(%error, "the re-run was not answered");
-            Ok(Started::AwaitRun)
-        }
+        Err(error) if !error.definitely_not_done() => not_answered(stage, &intent, &error).await,
         Err(error) => refused_or_busy(stage, &intent, &error).await,
     }
 }
@@ -147,10 +155,8 @@ pub async fn refused_or_busy(
     let why = error.to_string();
     if build.status == BuildStatus::Dispatching {
         let waiting = build.not_sent();
-        stage
-            .store
-            .change_build(build, &waiting, "nothing was sent")
-            .await?;
+        let nothing = format!("nothing was sent: {why}");
+        stage.store.change_build(build, &waiting, &nothing).await?;
     }
     let wait = wait_out_of_sight(stage, build, &why, error.retry_after()).await?;
     Ok(Started::Busy { wait })

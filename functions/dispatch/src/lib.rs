@@ -70,15 +70,15 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .store
         .own_build(&input.release, &input.component, input.generation)
         .await?;
-    if input.child.is_some() && build.child != input.child {
+    if let Some(child) = &input.child
+        && build.child != input.child
+    {
         let carried = Build {
             child: input.child.clone(),
             ..build.clone()
         };
-        stage
-            .store
-            .change_build(&build, &carried, "carried by a child execution")
-            .await?;
+        let why = format!("carried by {child}");
+        stage.store.change_build(&build, &carried, &why).await?;
         build = carried;
     }
     let answer = |next: Next, build: &Build| Output {
@@ -95,10 +95,9 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 waiting_on: waiting_on.clone(),
                 ..build.clone()
             };
-            stage
-                .store
-                .change_build(&build, &waiting, "waits for what is not green")
-                .await?;
+            let names: Vec<&str> = waiting_on.iter().map(String::as_str).collect();
+            let why = format!("waits for {}", names.join(", "));
+            stage.store.change_build(&build, &waiting, &why).await?;
             build = waiting;
         }
         readiness_now = look(&stage, &build).await?;
@@ -180,6 +179,28 @@ async fn free_unless_dispatched(
     }
     stage.store.free_lock(&build.repository, lock).await?;
     Ok(())
+}
+
+/// What an intent says; `left`: the lock that was taken over for it.
+fn intended(intent: &Build, left: Option<&Lock>) -> String {
+    let what = match intent.spec.trigger {
+        Trigger::RepositoryDispatch => format!("{} is sent to", intent.spec.event_type),
+        Trigger::WorkflowDispatch => format!("{} is started in", intent.workflow_path),
+    };
+    let mut why = format!(
+        "attempt {}: {what} {} at {}, with the nonce {}",
+        intent.attempt,
+        intent.repository,
+        intent.git_ref,
+        intent.nonce.as_deref().unwrap_or_default()
+    );
+    if let Some(left) = left {
+        why.push_str(&format!(
+            "; the lock that {} of {} had left with {} is taken over",
+            left.component, left.release, left.nonce
+        ));
+    }
+    why
 }
 
 /// Lock, pin, intent, act.
@@ -277,7 +298,7 @@ async fn start(stage: &Stage, build: &Build) -> Result<Started, StageError> {
         Ok(_) => {
             stage
                 .store
-                .change_build(build, &intent, "intent to dispatch")
+                .change_build(build, &intent, &intended(&intent, held.as_ref()))
                 .await
         }
         Err(error) => Err(error),

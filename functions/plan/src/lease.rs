@@ -10,13 +10,16 @@ use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError, aws_code};
 use commons_store::StoreError;
 
+use crate::Input;
+
 /// Takes the lease of a release for an execution, with the next generation.
 pub async fn take(
     stage: &Stage,
     key: &ReleaseKey,
     request: &Request,
-    execution: &str,
+    input: &Input,
 ) -> Result<Release, StageError> {
+    let execution = &input.execution;
     let stored = stage.store.release(key).await?;
     let mut decision = decide(stored.as_ref(), execution, None, request.stop_at_draft);
     if let LeaseDecision::AskAbout { holder } = &decision {
@@ -41,7 +44,7 @@ pub async fn take(
         key: key.clone(),
         status: ReleaseStatus::Planning,
         generation,
-        lease: Some(execution.to_owned()),
+        lease: Some(execution.clone()),
         prerelease: request.is_prerelease(stored.as_ref().is_some_and(|r| r.prerelease)),
         stop_at_draft: request.stop_at_draft,
         manifest_ref: None,
@@ -56,13 +59,16 @@ pub async fn take(
         unseen_since: None,
         error: None,
     };
+    let why = format!("started with {}", input.input);
     let written = match &stored {
-        None => stage.store.create_release(&release, "first owner").await,
+        None => stage.store.create_release(&release, &why).await,
         Some(stored) => {
-            stage
-                .store
-                .change_release(stored, &release, "new owner")
-                .await
+            let why = match &stored.lease {
+                Some(holder) if holder == execution => format!("planned again, {why}"),
+                Some(holder) => format!("taken over from {holder}, which runs no more, and {why}"),
+                None => format!("taken up again, {why}"),
+            };
+            stage.store.change_release(stored, &release, &why).await
         }
     };
     match written {

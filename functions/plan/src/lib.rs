@@ -103,7 +103,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     let request =
         Request::parse(&input.input).map_err(|error| StageError::Refused(error.to_string()))?;
     let key = ReleaseKey::of(&stage.config.release_repository, &request.version);
-    match plan(&stage, &request, &key, &input.execution).await {
+    match plan(&stage, &request, &key, &input).await {
         Err(StageError::LeaseLost(why)) => {
             // To another call for this execution: which of the two the state machine
             // listens to is not known, so that this one must not end the release.
@@ -122,7 +122,7 @@ async fn plan(
     stage: &Stage,
     request: &Request,
     key: &ReleaseKey,
-    execution: &str,
+    input: &Input,
 ) -> Result<Output, StageError> {
     let stored: BTreeMap<String, Build> = stage
         .store
@@ -133,7 +133,7 @@ async fn plan(
         .collect();
     // What can be refused without the lease is: the release stays as it is.
     preflight::asked_by_name(request, &stored)?;
-    let mut release = lease::take(stage, key, request, execution).await?;
+    let mut release = lease::take(stage, key, request, input).await?;
 
     let Found {
         read,
@@ -185,6 +185,14 @@ async fn plan(
         .await
         .map_err(|error| StageError::Unavailable(error.to_string()))?;
 
+    let to_build = items.len();
+    let mut reason = format!(
+        "planned {} builds, {to_build} of them not complete, by {} at {}, commit {}; the release's tag is for {target}",
+        plan.order.len(),
+        stage.config.manifest_path,
+        read.git_ref,
+        read.commit
+    );
     let building = Release {
         status: ReleaseStatus::Building,
         manifest_ref: Some(read.git_ref),
@@ -192,8 +200,6 @@ async fn plan(
         target_commit: Some(target),
         ..release.clone()
     };
-    let to_build = items.len();
-    let mut reason = format!("planned {to_build} builds");
     if immutable {
         reason.push_str("; what is published of this repository cannot be changed");
     }
@@ -224,6 +230,14 @@ async fn as_a_prerelease(
     let why = "it is a prerelease at GitHub";
     stage.store.change_release(&release, &known, why).await?;
     Ok(known)
+}
+
+/// What is told of a build that begins.
+fn pinned(build: &Build) -> String {
+    format!(
+        "planned at {}, which is {} of {}",
+        build.pin, build.git_ref, build.repository
+    )
 }
 
 /// What the request asks for a component that is there.
@@ -268,7 +282,7 @@ async fn write_build(
         let (build, outcome) = match &stored {
             None => {
                 let build = Build::new(key.clone(), planned, generation, waiting_on, now);
-                let outcome = stage.store.create_build(&build, "planned").await;
+                let outcome = stage.store.create_build(&build, &pinned(&build)).await;
                 (build, outcome)
             }
             Some(stored) if let Asked::Adopt(run) = asked => {
@@ -281,12 +295,13 @@ async fn write_build(
             Some(stored) => {
                 let anew = asked == Asked::Anew;
                 let build = stored.adopted(planned, generation, waiting_on, anew, now);
-                let reason = if stored.status == build.status {
-                    "adopted"
+                let reason = if stored.starts_afresh(anew) {
+                    let asked = if anew { "asked for again: " } else { "" };
+                    format!("{asked}{}", pinned(&build))
                 } else {
-                    "planned again"
+                    format!("taken over as it is, at {}", build.pin)
                 };
-                let outcome = stage.store.change_build(stored, &build, reason).await;
+                let outcome = stage.store.change_build(stored, &build, &reason).await;
                 (build, outcome)
             }
         };

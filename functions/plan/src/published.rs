@@ -134,11 +134,9 @@ pub async fn hide(
         draft: Some(true),
         ..ReleaseUpdate::default()
     };
-    let repository = &stage.config.release_repository;
+    let (repository, store) = (&stage.config.release_repository, &stage.store);
     let limits = &stage.config.write_limits;
-    let asked = stage
-        .store
-        .ask_to_write(&release.key, Write::Content, limits);
+    let asked = store.ask_to_write(&release.key, Write::Content, limits);
     match asked.await? {
         Answer::At(begins) => {
             let left = begins.duration_since(stage.now());
@@ -151,10 +149,12 @@ pub async fn hide(
             )));
         }
     }
-    stage
-        .store
-        .own_release(&release.key, release.generation)
-        .await?;
+    store.own_release(&release.key, release.generation).await?;
+    let why = format!(
+        "release {} at GitHub, which is published, becomes a draft until it is whole",
+        found.id
+    );
+    store.tell_of_release(release, &why).await?;
     let hidden = stage
         .github
         .update_release(repository, found.id, &update)

@@ -23,7 +23,7 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
     for late in matching::late(build, &runs) {
         let nonce = matching::title_nonce(&late.display_title).unwrap_or_default();
         let claim = claim_of(&build.release, &build.component, nonce);
-        cancel_late(stage, &build.repository, late.id, &claim).await?;
+        cancel_late(stage, &build.repository, late.id, &claim, Some(build)).await?;
     }
     let login = stage.github.login().await?;
     let mut unclaimed = Vec::new();
@@ -160,11 +160,11 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
         "NoRun: no run of {path} appeared in {repository} within {minutes} minutes of the dispatch; check that the workflow {listens} at {}, that it is enabled, and that Actions run there: allowed by the organisation, not out of minutes",
         build.git_ref
     );
-    let next = after_attempt(stage, &given_up, Outcome::NoRun, why, false);
+    let next = after_attempt(stage, &given_up, Outcome::NoRun, &why, false);
     if next.status.is_failed() {
         orphan_lock(stage, build).await?;
     }
-    ended_or_retrying(stage, build, next).await
+    ended_or_retrying(stage, build, next, &why).await
 }
 
 /// The attempt ends without its run: others wait for that one, but not forever.

@@ -216,10 +216,11 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             next.started_at = build.started_at.or(seen.run_started_at);
             next.run_attempt = Some(seen.run_attempt);
             next.completed_at = Some(now);
+            let why = format!("run {run_id} succeeded in its attempt {}", seen.run_attempt);
             next.wait_token = None;
             stage
                 .store
-                .change_build(build, &next, "the run succeeded")
+                .change_build(build, &next, &why)
                 .await
                 .map_err(StoreOr)?;
             green::tell_dependents(stage, &next)
@@ -256,8 +257,8 @@ async fn run_over(
     };
     let why = format!("{why} ({})", run.html_url);
     let rerun = may_rerun(run.created_at, run.run_attempt, stage.now());
-    let next = after_attempt(stage, build, outcome, why, rerun);
-    ended_or_retrying(stage, build, next).await
+    let next = after_attempt(stage, build, outcome, &why, rerun);
+    ended_or_retrying(stage, build, next, &why).await
 }
 
 /// The wait state of a build that cannot be seen: ever longer.
@@ -291,28 +292,37 @@ async fn lost_rerun(stage: &Stage, build: &Build, now: Timestamp) -> Result<Opti
         return Ok(None);
     }
     let before = build.without_rerun();
-    let why = "NoRun: the re-run did not start".to_owned();
+    let why = "NoRun: the re-run did not start";
     let next = after_attempt(stage, &before, Outcome::NoRerun, why, true);
-    ended_or_retrying(stage, build, next).await.map(Some)
+    ended_or_retrying(stage, build, next, why).await.map(Some)
 }
 
 /// What an attempt that came to nothing makes of its build.
-fn after_attempt(
-    stage: &Stage,
-    build: &Build,
-    outcome: Outcome,
-    why: String,
-    rerun: bool,
-) -> Build {
+fn after_attempt(stage: &Stage, build: &Build, outcome: Outcome, why: &str, rerun: bool) -> Build {
     let wait = backoff(build.retry_count + 1, fastrand::f64());
     let wait = stage.config.speed.real(wait);
-    after(build, outcome, why, rerun, wait, stage.now())
+    after(build, outcome, why.to_owned(), rerun, wait, stage.now())
 }
 
 /// Writes what a failed attempt makes of its build.
-async fn ended_or_retrying(stage: &Stage, build: &Build, next: Build) -> Result<Next, Look> {
+async fn ended_or_retrying(
+    stage: &Stage,
+    build: &Build,
+    next: Build,
+    why: &str,
+) -> Result<Next, Look> {
     if next.status == BuildStatus::Retrying {
-        let reason = format!("attempt {} failed; another follows", build.attempt);
+        let again = match next.workflow_run_id {
+            Some(_) => "its failed jobs are run again",
+            None => "it is dispatched again",
+        };
+        let mut reason = format!(
+            "attempt {}: {why}; {again}, retry {} of {}",
+            build.attempt, next.retry_count, next.spec.max_retries
+        );
+        if let Some(at) = next.retry_at {
+            reason.push_str(&format!(", not before {at:.0}"));
+        }
         stage
             .store
             .change_build(build, &next, &reason)

@@ -33,7 +33,8 @@ pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Re
             cancel_asked_at: Some(stage.now()),
             ..build.clone()
         };
-        let changed = stage.store.change_build(build, &cancelled, &why);
+        let asked = format!("run {} is asked to end: {why}", run.id);
+        let changed = stage.store.change_build(build, &cancelled, &asked);
         changed.await.map_err(StoreOr)?;
         return Ok(Next::Soon);
     };
@@ -42,7 +43,12 @@ pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Re
     }
     own.await.map_err(StoreOr)?;
     match stage.github.force_cancel(&build.repository, run.id).await {
-        Ok(()) => run_over(stage, build, run, Outcome::TooLong, why).await,
+        Ok(()) => {
+            let forced = format!("run {} did not heed it, and is cancelled by force", run.id);
+            let told = stage.store.tell_of_build(build, &forced);
+            told.await.map_err(StoreOr)?;
+            run_over(stage, build, run, Outcome::TooLong, why).await
+        }
         Err(Error::Conflict { .. }) => Ok(Next::Soon),
         Err(error) => Err(error.into()),
     }

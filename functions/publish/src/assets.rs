@@ -7,6 +7,7 @@ use commons_artifacts::AssetList;
 use commons_domain::build::Build;
 use commons_domain::names::{Sha256, github_asset_name};
 use commons_domain::notes;
+use commons_domain::release::Release;
 use commons_domain::sums;
 use commons_github::{Asset, Release as GitHubRelease};
 use commons_runtime::{Stage, StageError};
@@ -92,6 +93,7 @@ pub async fn wanted(stage: &Stage, builds: &[Build]) -> Result<Vec<Wanted>, Stag
 /// any more is deleted.
 pub async fn upload(
     stage: &Stage,
+    release: &Release,
     draft: &GitHubRelease,
     known: bool,
     wanted: &[Wanted],
@@ -100,7 +102,7 @@ pub async fn upload(
     let repository = &stage.config.release_repository;
     let present = stage.github.release_assets(repository, draft.id).await?;
     if known && draft.draft {
-        delete_left_over(stage, &present, wanted, writes).await?;
+        delete_left_over(stage, release, &present, wanted, writes).await?;
     }
     let mut done = Vec::new();
     for file in wanted {
@@ -143,6 +145,7 @@ pub async fn upload(
 /// are told by `verify`.
 async fn delete_left_over(
     stage: &Stage,
+    release: &Release,
     present: &[Asset],
     wanted: &[Wanted],
     writes: &mut Writes<'_>,
@@ -158,6 +161,12 @@ async fn delete_left_over(
     for asset in left_over {
         if asset.uploader.as_ref() == Some(&me) {
             writes.turn().await?;
+            let why = format!(
+                "{} is deleted from the draft: nothing builds it",
+                asset.name
+            );
+            let told = stage.store.tell_of_release(release, &why).await;
+            told.map_err(StageError::from)?;
             let repository = &stage.config.release_repository;
             stage.github.delete_asset(repository, asset.id).await?;
         }

@@ -57,20 +57,23 @@ pub async fn find_or_create(
         ))
         .into());
     }
-    let stored = store_id(stage, release, found.id).await?;
+    let why = format!("release {} at GitHub is its draft", found.id);
+    let stored = store_id(stage, release, found.id, &why).await?;
     Ok((stored, found))
 }
 
-async fn store_id(stage: &Stage, release: &Release, id: u64) -> Result<Release, StageError> {
+async fn store_id(
+    stage: &Stage,
+    release: &Release,
+    id: u64,
+    why: &str,
+) -> Result<Release, StageError> {
     let stored = Release {
         github_release_id: Some(id),
         draft_deadline: None,
         ..release.clone()
     };
-    stage
-        .store
-        .change_release(release, &stored, &format!("draft {id}"))
-        .await?;
+    stage.store.change_release(release, &stored, why).await?;
     Ok(stored)
 }
 
@@ -111,15 +114,19 @@ async fn create(
         .create_release(&stage.config.release_repository, &new)
         .await;
     match created {
-        Ok(created) => Ok((store_id(stage, &intent, created.id).await?, created)),
+        Ok(created) => {
+            let why = format!("release {} at GitHub is created as its draft", created.id);
+            let stored = store_id(stage, &intent, created.id, &why).await?;
+            Ok((stored, created))
+        }
         Err(error) => {
             // The POST is over: the next call looks whether it has happened.
             let over = Release {
                 draft_deadline: None,
                 ..intent.clone()
             };
-            let why = "the draft's creation was not answered";
-            let written = stage.store.change_release(&intent, &over, why).await;
+            let why = format!("no draft was created, as far as is known: {error}");
+            let written = stage.store.change_release(&intent, &over, &why).await;
             written.map_err(StageError::from)?;
             Err(error.into())
         }

@@ -151,16 +151,30 @@ async fn publish(
     let before = release.github_release_id;
     let (release, draft) = draft::find_or_create(stage, release, writes).await?;
     let known = before == Some(draft.id);
-    let uploaded = assets::upload(stage, &draft, known, &wanted, writes).await?;
+    let uploaded = assets::upload(stage, &release, &draft, known, &wanted, writes).await?;
     let files = assets::verify(stage, draft.id, &uploaded).await?;
+    let bytes: u64 = uploaded.iter().map(|file| file.size).sum();
+    let why = format!(
+        "{} assets, {bytes} bytes, are in release {} as they were collected: {}",
+        uploaded.len(),
+        draft.id,
+        if release.stop_at_draft {
+            "it is left as a draft"
+        } else {
+            "it is made visible"
+        }
+    );
+    let told = stage.store.tell_of_release(&release, &why).await;
+    told.map_err(StageError::from)?;
     let notes = draft::notes(stage, &release, builds, &files);
     let published = draft::publish(stage, &release, draft.id, &notes, writes).await?;
     assets::verify(stage, draft.id, &uploaded).await?;
-    let (status, reason) = if release.stop_at_draft {
+    let (status, what) = if release.stop_at_draft {
         (ReleaseStatus::Drafted, "verified, and left as a draft")
     } else {
         (ReleaseStatus::Published, "published and verified")
     };
+    let reason = format!("{what}: {}", published.html_url);
     let done = Release {
         status,
         html_url: Some(published.html_url),
@@ -171,7 +185,7 @@ async fn publish(
     };
     stage
         .store
-        .change_release(&release, &done, reason)
+        .change_release(&release, &done, &reason)
         .await
         .map_err(StageError::from)?;
     Ok(())

@@ -28,7 +28,8 @@ pub async fn wait(
                 unseen_since: Some(stage.now()),
                 ..release.clone()
             };
-            store.change_release(&release, &now, why).await?;
+            let why = format!("out of sight: {why}");
+            store.change_release(&release, &now, &why).await?;
             Duration::ZERO
         }
     };

@@ -54,20 +54,22 @@ pub async fn end(
 ) -> Result<(), StageError> {
     let taken = take(stage, build, generation).await?;
     let unfinished = taken.is_unfinished();
-    let stopped = !unfinished || stop_run(stage, &taken, out_of_sight).await?;
+    let mut why = "it waits for nothing any more".to_owned();
+    let mut stopped = true;
     if unfinished {
-        settle_lock(stage, &taken).await?;
+        why = "the release ended before this build".into();
+        let run = stop_run(stage, &taken, out_of_sight).await?;
+        stopped = !matches!(run, Run::GoesOn(_));
+        why.push_str(&run.words());
+        if settle_lock(stage, &taken).await? == Settled::Orphan {
+            why.push_str("; its dispatch lock is orphaned: a run that comes late is cancelled");
+        }
     }
     if let Some(token) = &taken.wait_token {
         stage.store.complete_token(token).await?;
     }
     let ended = taken.settled(stopped, stage.now());
-    let why = if stopped {
-        "the release ended before this build"
-    } else {
-        "the release ended; the run could not be cancelled"
-    };
-    stage.store.change_build(&taken, &ended, why).await?;
+    stage.store.change_build(&taken, &ended, &why).await?;
     Ok(())
 }
 
@@ -105,38 +107,61 @@ async fn take(stage: &Stage, mut build: Build, generation: u64) -> Result<Build,
     )))
 }
 
+/// What became of the run of a build that ends.
+enum Run {
+    /// There is none that is known.
+    None,
+    /// It is cancelled.
+    Cancelled(u64),
+    /// It had ended by itself, or is gone.
+    Over(u64),
+    /// It may run on: why it could not be cancelled.
+    GoesOn(String),
+}
+
+impl Run {
+    /// The end of the sentence that tells of the build's end.
+    fn words(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Cancelled(run) => format!("; run {run} is cancelled"),
+            Self::Over(run) => format!("; run {run} was over"),
+            Self::GoesOn(why) => format!("; its run may go on: {why}"),
+        }
+    }
+}
+
 /// Cancels the run of a build that is on its way: the one that it claimed, else the
-/// one that shows its nonce. False where it may run on. Once GitHub is out of sight it
-/// is not asked for every build.
+/// one that shows its nonce. Once GitHub is out of sight it is not asked for every build.
 async fn stop_run(
     stage: &Stage,
     build: &Build,
     out_of_sight: &AtomicBool,
-) -> Result<bool, StageError> {
+) -> Result<Run, StageError> {
     if !build.status.is_on_its_way() {
-        return Ok(true);
+        return Ok(Run::None);
     }
     if out_of_sight.load(Ordering::Relaxed) {
-        return Ok(false);
+        return Ok(Run::GoesOn("GitHub cannot be seen".into()));
     }
-    let cancelled = match run_of(stage, build).await {
-        Ok(Some(run)) => {
-            // The owner is read again before each write to GitHub.
-            let store = &stage.store;
-            store.own_release(&build.release, build.generation).await?;
-            stage.github.cancel(&build.repository, run).await
-        }
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+    let goes_on = |error: Error| {
+        tracing::warn!(%error, component = build.component, "the run of an ended release was not cancelled");
+        out_of_sight.fetch_or(error.is_cannot_see(), Ordering::Relaxed);
+        Ok(Run::GoesOn(error.to_string()))
     };
-    match cancelled {
+    let run = match run_of(stage, build).await {
+        Ok(Some(run)) => run,
+        Ok(None) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => return Ok(Run::None),
+        Err(error) => return goes_on(error),
+    };
+    // The owner is read again before each write to GitHub.
+    let store = &stage.store;
+    store.own_release(&build.release, build.generation).await?;
+    match stage.github.cancel(&build.repository, run).await {
+        Ok(()) => Ok(Run::Cancelled(run)),
         // Conflict: it has ended by itself. NotFound: it is gone.
-        Ok(()) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(true),
-        Err(error) => {
-            tracing::warn!(%error, component = build.component, "the run of an ended release was not cancelled");
-            out_of_sight.fetch_or(error.is_cannot_see(), Ordering::Relaxed);
-            Ok(false)
-        }
+        Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(Run::Over(run)),
+        Err(error) => goes_on(error),
     }
 }
 
@@ -157,13 +182,13 @@ async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, Error> {
 
 /// The run of a dispatch that nobody claimed may still come: its lock is orphaned. A
 /// lock that the build took and never acted with is freed.
-async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
+async fn settle_lock(stage: &Stage, build: &Build) -> Result<Settled, StageError> {
     let Some(lock) = stage.store.lock(&build.repository).await? else {
-        return Ok(());
+        return Ok(Settled::Leave);
     };
     let settled = settled(&lock, build);
     if settled == Settled::Leave {
-        return Ok(());
+        return Ok(settled);
     }
     // Read after the lock: so the lock that was read is no later owner's.
     let store = &stage.store;
@@ -173,5 +198,5 @@ async fn settle_lock(stage: &Stage, build: &Build) -> Result<(), StageError> {
         Settled::Orphan => store.orphan_lock(&build.repository, &lock.nonce).await?,
         Settled::Free => store.release_lock(&build.repository, &lock.nonce).await?,
     }
-    Ok(())
+    Ok(settled)
 }

@@ -140,8 +140,12 @@ async fn late_run(stage: &Stage, build: &Build) -> Result<(), StageError> {
             Err(error) => return Err(github(error)),
         }
         return match stage.github.cancel(&build.repository, run).await {
+            Ok(()) => {
+                let why = format!("run {run} had been started again: it is cancelled");
+                Ok(stage.store.tell_of_build(build, &why).await?)
+            }
             Err(commons_github::Error::Conflict { .. }) => Ok(()),
-            cancelled => cancelled.map_err(github),
+            Err(error) => Err(github(error)),
         };
     }
     let lock = stage.store.lock(&build.repository).await?;

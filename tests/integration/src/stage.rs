@@ -185,6 +185,20 @@ impl StageWorld {
         crate::items(&self.account, &self.stage.config.table, VERSION, "event#").await
     }
 
+    /// The reasons of the events about a component, or the release, oldest first.
+    pub async fn told(&self, what: &str) -> Vec<String> {
+        let events = self.stage.store.events(&self.key()).await;
+        let events = events.expect("events").into_iter();
+        let about = events.filter(|event| event.what == what);
+        about.map(|event| event.reason).collect()
+    }
+
+    /// How many events about a component, or the release, say so.
+    pub async fn times_told(&self, what: &str, words: &str) -> usize {
+        let told = self.told(what).await;
+        told.iter().filter(|reason| reason.contains(words)).count()
+    }
+
     /// Dispatches a build once.
     pub async fn dispatch(&self, component: &str) -> Result<commons_dispatch::Output, StageError> {
         let generation = self.release().await.generation;

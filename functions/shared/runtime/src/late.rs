@@ -36,15 +36,21 @@ pub fn candidate(run: commons_github::Run) -> Candidate {
     }
 }
 
-/// Claims a run for the dispatch that it came from, and cancels it. Another claim wins:
-/// then the run is not touched, and the answer is false.
+/// Claims a run for the dispatch of `build` that it came from, and cancels it; the build's
+/// events tell of it. Another claim wins: then the run is not touched, and the answer is
+/// false.
 pub async fn cancel_late(
     stage: &Stage,
     repository: &RepoName,
     run: u64,
     claim: &Claim,
+    build: Option<&Build>,
 ) -> Result<bool, LateError> {
-    let claimed = stage.store.claim(repository, run, claim).await?;
+    let store = &stage.store;
+    let claimed = match build {
+        Some(build) => store.claim_late(repository, run, claim, build).await?,
+        None => store.claim(repository, run, claim).await?,
+    };
     if let Claimed::By(_) = claimed {
         return Ok(false);
     }
@@ -67,6 +73,7 @@ pub async fn cancel_orphan(
     lock: &Lock,
     holder: Option<&Build>,
 ) -> Result<bool, LateError> {
+    let named = holder;
     let holder = holder.filter(|build| build.nonce.as_ref() == Some(&lock.nonce));
     // Taken up again with its release: its own Poll claims the run.
     if holder.is_some_and(|build| build.status.is_on_its_way()) {
@@ -94,7 +101,7 @@ pub async fn cancel_orphan(
     if !now.is_some_and(|now| now.is_as_read(lock)) {
         return Ok(false);
     }
-    if !cancel_late(stage, repository, run, &claim).await? {
+    if !cancel_late(stage, repository, run, &claim, named).await? {
         return Ok(false);
     }
     stage.store.release_lock(repository, &lock.nonce).await?;

@@ -24,7 +24,8 @@ async fn out_of_sight(stage: &Stage, build: &Build, why: &str) -> Result<Duratio
             unseen_since: Some(stage.now()),
             ..build.clone()
         };
-        store.change_build(&build, &unseen, why).await?;
+        let why = format!("out of sight: {why}");
+        store.change_build(&build, &unseen, &why).await?;
         return Ok(Duration::ZERO);
     };
     if unseen > BLIND_AFTER {
@@ -73,6 +74,6 @@ pub async fn in_sight(stage: &Stage, build: &Build) -> Result<(), StageError> {
         unseen_since: None,
         ..build.clone()
     };
-    store.change_build(&build, &seen, "seen again").await?;
+    store.change_build(&build, &seen, "in sight again").await?;
     Ok(())
 }

@@ -80,10 +80,12 @@ async fn a_stale_write_of_a_build_changes_nothing() {
         "{refused:?}"
     );
     let reasons = history(&world, SDK).await;
+    let planned = format!("planned at {}, which is main of BTCDecoded/{SDK}", read.pin);
+    let planned = planned.as_str();
     assert_eq!(
         reasons,
         [
-            ["", "pending", "planned"],
+            ["", "pending", planned],
             ["pending", "dispatching", "first"],
             ["dispatching", "dispatching", "third"],
         ],

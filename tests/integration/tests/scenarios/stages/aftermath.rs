@@ -87,6 +87,12 @@ async fn a_run_that_appears_after_the_end_is_claimed_and_cancelled_by_the_sweepe
     assert_eq!(Some(claim.unwrap().nonce), build.nonce);
     assert_eq!(store.lock(&build.repository).await.unwrap(), None);
     assert_eq!(world.build("bllvm-sdk").await, build, "its end stays");
+    for words in [
+        "its dispatch lock is orphaned",
+        &format!("run {late} of BTCDecoded/bllvm-sdk came late"),
+    ] {
+        assert_eq!(world.times_told("bllvm-sdk", words).await, 1, "{words}");
+    }
 }
 
 #[tokio::test]
@@ -119,6 +125,12 @@ async fn a_rerun_that_was_in_flight_is_cancelled_by_the_sweeper() {
     let run = world.build("bllvm-sdk").await.workflow_run_id.unwrap();
     world.settle(sweep()).await.unwrap();
     is_cancelled(&world, run).await;
+    for words in [
+        format!("the release ended before this build; run {run} was over"),
+        format!("run {run} had been started again: it is cancelled"),
+    ] {
+        assert_eq!(world.times_told("bllvm-sdk", &words).await, 1, "{words}");
+    }
 }
 
 #[tokio::test]

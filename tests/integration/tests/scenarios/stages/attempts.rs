@@ -179,6 +179,9 @@ async fn a_run_that_does_not_heed_a_cancel_is_ended_by_force() {
     let force = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel";
     assert_eq!(world.github.calls().get(force), Some(&1));
     ended(&world, BuildStatus::TimedOut).await;
+    for words in ["is asked to end: ", "is cancelled by force"] {
+        assert_eq!(world.times_told(SDK, words).await, 1, "{words}");
+    }
 }
 
 #[tokio::test]

@@ -185,6 +185,12 @@ async fn a_lost_answer_is_not_dispatched_again() {
     let runs = world.runs("bllvm-consensus");
     assert_eq!((runs.len(), posts(&world)), (1, 1));
     assert_eq!(build.workflow_run_id, Some(runs[0].id));
+    for words in [
+        "whether it was done is not known: ",
+        &format!("claimed run {}, known by its nonce", runs[0].id),
+    ] {
+        assert_eq!(world.times_told("bllvm-consensus", words).await, 1);
+    }
 }
 
 #[tokio::test]
@@ -358,6 +364,9 @@ async fn an_orphaned_lock_is_waited_for_until_its_run_cannot_come() {
     assert!(taken.unwrap());
     let answer = world.dispatch("bllvm-consensus").await.unwrap();
     assert_eq!(answer.next, Next::AwaitRun);
+    let words = "the lock that bllvm-consensus of BTCDecoded/bllvm/v9.0.0 had left \
+        with bc-fedcba9876543210 is taken over";
+    assert_eq!(world.times_told("bllvm-consensus", words).await, 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod adopt;
 mod aftermath;
 mod attempts;
+mod audit;
 mod collect;
 mod dispatch;
 mod limits;

@@ -201,6 +201,13 @@ async fn github_out_of_sight_leaves_the_build_as_it_is() {
     let mut after = world.build("bllvm-consensus").await;
     assert!(after.unseen_since.take().is_some());
     assert_eq!(after, dispatched);
+    world.faults("GET", RUNS, FaultKind::Status(502, None), 3);
+    world.poll("bllvm-consensus").await.unwrap();
+    let told = world.times_told("bllvm-consensus", "out of sight: ").await;
+    assert_eq!(told, 1, "once, however often it is not seen");
+    world.poll("bllvm-consensus").await.unwrap();
+    let told = world.told("bllvm-consensus").await;
+    assert_eq!(told.last().unwrap(), "in sight again");
 
     world.script("bllvm-sdk", |s| s.run_seconds = 1e6);
     world.dispatch("bllvm-sdk").await.unwrap();
@@ -370,6 +377,12 @@ async fn a_run_that_never_appears_is_given_up_and_cancelled_if_it_comes_late() {
     assert_ne!(build.workflow_run_id, Some(late));
     let claim = world.stage.store.claim_of(&build.repository, late).await;
     assert_eq!(Some(claim.unwrap().unwrap().nonce), lost.nonce);
+    world.poll("bllvm-consensus").await.unwrap();
+    let words = format!("run {late} of BTCDecoded/bllvm-consensus came late");
+    let told = world.times_told("bllvm-consensus", &words).await;
+    assert_eq!(told, 1, "once, however often it is seen");
+    let words = "attempt 1: NoRun: no run of .github/workflows/build.yml appeared";
+    assert_eq!(world.times_told("bllvm-consensus", words).await, 1);
     let cancels = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel";
     assert_eq!(world.github.calls().get(cancels), Some(&1));
 }

@@ -146,6 +146,8 @@ async fn a_published_release_becomes_a_draft_before_anything_is_dispatched() {
     // Whoever plans again finds the draft.
     world.plan_as(&world.execution("planned")).await.unwrap();
     assert_eq!(world.github.releases(RELEASE_REPOSITORY).len(), 1);
+    let words = format!("release {id} at GitHub, which is published, becomes a draft");
+    assert_eq!(world.times_told("release", &words).await, 1);
 }
 
 #[tokio::test]

@@ -350,12 +350,18 @@ async fn an_old_generation_publishes_nothing() {
 async fn a_rate_limit_is_waited_for_as_long_as_github_asks() {
     let world = complete().await;
     let asked = vec![("retry-after".to_owned(), "240".to_owned())];
-    world.fault("POST", RELEASES, FaultKind::Status(429, Some(asked)));
-    let answer = world.publish().await.unwrap();
-    assert_eq!(answer.next, Next::Again);
-    assert_eq!(answer.wait_seconds, 2, "240 simulated seconds");
+    world.faults("POST", RELEASES, FaultKind::Status(429, Some(asked)), 2);
+    for _ in 0..2 {
+        let answer = world.publish().await.unwrap();
+        assert_eq!(answer.next, Next::Again);
+        assert_eq!(answer.wait_seconds, 2, "240 simulated seconds");
+    }
+    assert!(world.release().await.unseen_since.is_some());
+    let told = world.times_told("release", "out of sight: ").await;
+    assert_eq!(told, 1, "once, however often GitHub asks to wait");
     assert_eq!(world.publish().await.unwrap().next, Next::Published);
     whole(&world).await;
+    assert_eq!(world.release().await.unseen_since, None);
 }
 
 #[tokio::test]
@@ -494,6 +500,8 @@ async fn what_an_earlier_owner_uploaded_and_nothing_builds_any_more_is_deleted()
             .iter()
             .all(|asset| asset.name != "old.txt")
     );
+    let words = "old.txt is deleted from the draft";
+    assert_eq!(world.times_told("release", words).await, 1);
 }
 
 #[tokio::test]
