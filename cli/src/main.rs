@@ -2,6 +2,7 @@
 
 mod demo;
 mod plan;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -21,12 +22,15 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry a whole release on this machine, without Docker or an AWS account.
     Demo(demo::Arguments),
+    /// Print what happened to a release, event by event.
+    Timeline(timeline::Arguments),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Timeline(arguments) => timeline::run(&arguments),
     }
 }
 
@@ -36,4 +40,19 @@ fn refuse(sentences: &[String]) -> ExitCode {
         eprintln!("{sentence}");
     }
     ExitCode::from(2)
+}
+
+/// SIGINT or SIGTERM; the exit code. What runs is dropped then, and dies.
+async fn interrupted() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 }
+        }
+        // Without handlers the signals end the process, and the cloud dies with it.
+        _ => std::future::pending().await,
+    }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use commons_domain::manifest::Manifest;
 use commons_domain::names::Version;
 
-use crate::{plan, refuse};
+use crate::{interrupted, plan, refuse};
 
 /// The six components of the first organisation.
 const MANIFEST: &str = include_str!("../../../tests/fixtures/versions.toml");
@@ -31,7 +31,8 @@ pub struct Arguments {
     /// Let every attempt of this component fail.
     #[arg(long, value_name = "COMPONENT")]
     fail: Option<String>,
-    /// Download the published assets into this folder and check their sums.
+    /// Write what happened to timeline.txt in this folder, on failure too; download the
+    /// published assets into it and check their sums.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Leave everything running until Ctrl-C.
@@ -83,28 +84,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         };
         if let Some(rehearsal) = rehearsal {
             if arguments.keep {
-                rehearsal.print_addresses();
+                rehearsal.print_addresses(&wanted.version);
                 interrupted().await;
             }
             rehearsal.stop().await;
         }
         code
     })
-}
-
-/// SIGINT or SIGTERM; the exit code. What runs is dropped then, and dies.
-async fn interrupted() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 }
-        }
-        // Without handlers the signals end the process, and the cloud dies with it.
-        _ => std::future::pending().await,
-    }
 }
 
 fn check(arguments: &Arguments) -> Result<Wanted, Vec<String>> {
@@ -173,6 +159,10 @@ async fn finish(
     let report = report::Report::gather(rehearsal, wanted, &execution).await?;
     if let Some(path) = &arguments.json {
         report.write(path)?;
+    }
+    if let Some(out) = &arguments.out {
+        let path = out.join("timeline.txt");
+        rehearsal.write_timeline(&wanted.version, &path).await?;
     }
     let mut whole = report.print(wanted);
     if whole && let Some(out) = &arguments.out {

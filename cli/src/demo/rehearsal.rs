@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use commons_domain::names::{Sha256, Version};
+use commons_domain::names::{ReleaseKey, Sha256, Version};
 use github_simulator::{Script, Settings, Simulator, fixture_repositories};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_cloud::{Account, Error, LocalCloud, Options, STACK, Service, Stack};
 use serde_json::{Value, json};
 
 use super::Wanted;
+use crate::timeline;
 
 /// Crates that the functions' build finishes; the bar's length only.
 const CRATES: u64 = 300;
@@ -28,6 +30,7 @@ pub struct Rehearsal {
     /// The release repository.
     pub repository: String,
     cloud: LocalCloud,
+    functions: PathBuf,
 }
 
 impl Rehearsal {
@@ -100,6 +103,7 @@ impl Rehearsal {
             stack,
             repository,
             cloud,
+            functions,
         })
     }
 
@@ -140,12 +144,48 @@ impl Rehearsal {
         Ok(answer["Items"].as_array().cloned().unwrap_or_default())
     }
 
-    /// Where everything is, and how to start another release.
-    pub fn print_addresses(&self) {
+    /// Writes what happened to a release, as text.
+    pub async fn write_timeline(&self, version: &Version, path: &Path) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error(format!("{}: {error}", path.display()));
+        let file = std::fs::File::create(path).map_err(failed)?;
+        let key = format!("{}/{version}", self.repository);
+        let key = ReleaseKey::new(&key).map_err(|error| Error(error.to_string()))?;
+        let status = timeline::command(&self.functions, &self.stack.table, &key)
+            .env_clear()
+            .envs(self.aws())
+            .stdout(file)
+            .status()
+            .await
+            .map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error(format!("{}: there is no timeline", path.display())))
+        }
+    }
+
+    /// What leads the AWS SDK and CLI to the local cloud.
+    fn aws(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", self.cloud.endpoint()),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", self.account.id()),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ]
+    }
+
+    /// Where everything is, how to read what happened, and how to start another release.
+    pub fn print_addresses(&self, version: &Version) {
+        let aws = self.aws().map(|(name, value)| format!("{name}={value}"));
+        let aws = aws.join(" ");
         println!("\nRunning until Ctrl-C:");
         println!("  AWS     {}", self.cloud.endpoint());
         println!("  GitHub  {}", self.github.api_url());
         println!("  webhook {}", self.stack.webhook_url);
+        println!(
+            "  {aws} cargo commons timeline {version} --repository {} --table {}",
+            self.repository, self.stack.table
+        );
         println!(
             "  AWS_ACCESS_KEY_ID=000000000000 AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url {} stepfunctions start-execution --state-machine-arn {} --input '{{\"version\":\"v0.2.0\"}}'",
             self.cloud.endpoint(),

@@ -139,13 +139,32 @@ fn a_release_arrives_whole() {
     assert!(sums.status.success(), "{}", stderr(&sums));
     let listed = std::fs::read_to_string(out.join("SHA256SUMS")).unwrap();
     assert_eq!(listed.lines().count(), assets.len() - 1);
+
+    let timeline = std::fs::read_to_string(out.join("timeline.txt")).unwrap();
+    let lines: Vec<&str> = timeline.lines().collect();
+    assert!(lines[0].starts_with("generation 1: owner arn:aws:states:"));
+    assert!(lines[1].ends_with(r#"started with {"version":"v1.2.3-rc.1"}"#));
+    assert!(
+        lines
+            .last()
+            .unwrap()
+            .contains("published and verified: http")
+    );
+    for (name, build) in &builds {
+        let claimed = format!("claimed run {}, known by its nonce", build["run_id"]);
+        let told = |line: &&str| line.contains(&format!("  {name} ")) && line.ends_with(&claimed);
+        assert_eq!(lines.iter().filter(|line| told(line)).count(), 1, "{name}");
+    }
+    assert!(!timeline.contains("simulated-"), "the token is told");
 }
 
 #[test]
 fn a_failing_component_publishes_nothing_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("report.json");
-    let mut demo = demo(&["--fail", "bllvm-protocol", "--json", json.to_str().unwrap()]);
+    let out = folder.path().to_str().unwrap();
+    let mut demo = demo(&["--fail", "bllvm-protocol", "--out", out]);
+    demo.arg("--json").arg(&json);
     let began = Instant::now();
     let output = demo.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
@@ -173,6 +192,14 @@ fn a_failing_component_publishes_nothing_and_is_named() {
     for name in ["bllvm-node", "bllvm"] {
         assert_eq!(builds[name]["status"], "blocked", "{name}");
         assert!(builds[name]["dispatched_at"].is_null(), "{name}");
+    }
+    let timeline = std::fs::read_to_string(folder.path().join("timeline.txt")).unwrap();
+    for words in [
+        "its failed jobs are run again, retry 3 of 3, not before ",
+        "blocked by bllvm-protocol, which ended as failure",
+        "the lease is released",
+    ] {
+        assert!(timeline.contains(words), "{words} is not in {timeline}");
     }
 }
 
@@ -265,7 +292,7 @@ fn the_cloud_dies_with_a_killed_demo() {
 }
 
 #[test]
-fn the_line_that_keep_prints_starts_another_release() {
+fn the_lines_that_keep_prints_tell_of_the_release_and_start_another() {
     let Some(aws) = integration::tools::aws() else {
         return;
     };
@@ -283,6 +310,26 @@ fn the_line_that_keep_prints_starts_another_release() {
             break line;
         }
     };
+    let timeline = printed
+        .iter()
+        .find(|line| line.contains("cargo commons timeline "))
+        .expect("a line for the timeline");
+    let command = timeline.replace("cargo commons", env!("CARGO_BIN_EXE_commons"));
+    let told = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(told.status.success(), "{}", stderr(&told));
+    let (text, last) = (stdout(&told), "published and verified: http");
+    assert!(text.lines().last().unwrap().contains(last), "{text}");
+    for (there, elsewhere, why) in [
+        ("v0.1.0", "v9.9.9", "has no release BTCDecoded/bllvm/v9.9.9"),
+        ("--table ", "--table no-", "there is no table no-"),
+    ] {
+        let command = command.replace(there, elsewhere);
+        let told = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+        let sentence = stderr(&told);
+        assert!(sentence.contains(why), "{sentence}");
+        assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    }
     let home = tempfile::tempdir().unwrap();
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", aws.parent().unwrap().display());

@@ -193,9 +193,22 @@ pub struct Progress {
     pub compiled: bool,
 }
 
-/// Builds the functions for this machine, with the features that `cargo test` uses,
-/// so that nothing is built twice; the folder that holds them.
+/// Builds the functions for this machine; the folder that holds them.
 pub async fn build_functions(
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<PathBuf, Error> {
+    build(&["--bins"], progress).await
+}
+
+/// Builds `timeline`, which prints what happened to a release; the folder that holds it.
+pub async fn build_timeline(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
+    build(&["--bin", "timeline"], progress).await
+}
+
+/// Builds these of the workspace's binaries, with the features that `cargo test` uses, so
+/// that nothing is built twice.
+async fn build(
+    binaries: &[&str],
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -215,14 +228,9 @@ pub async fn build_functions(
         }
     }
     command
-        .args([
-            "build",
-            "--workspace",
-            "--bins",
-            "--message-format",
-            "json-render-diagnostics",
-            "--quiet",
-        ])
+        .args(["build", "--workspace"])
+        .args(binaries)
+        .args(["--message-format", "json-render-diagnostics", "--quiet"])
         .current_dir(root());
     let failed = |error| Error::of("cargo build", error);
     let mut build = Group::spawn(&mut command).map_err(failed)?;
@@ -254,7 +262,7 @@ pub async fn build_functions(
         Ok(target().join("debug"))
     } else {
         Err(Error(format!(
-            "the functions do not build: {}",
+            "the build failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         )))
     }
