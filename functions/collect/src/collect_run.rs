@@ -1,11 +1,14 @@
 //! Collecting one run: choose, receive, check, list.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use commons_artifacts::{AssetList, Store, Verification, list_key, select};
+use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName, Sha256};
 use commons_github::{Artifact, GitHub};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::checks;
 use crate::receive::{Received, receive};
@@ -36,6 +39,47 @@ pub struct Job {
     pub version: String,
 }
 
+/// What collecting works with, and how long.
+pub struct Means<'a> {
+    /// GitHub.
+    pub github: &'a GitHub,
+    /// The bucket.
+    pub s3: &'a Store,
+    clock: &'a dyn Clock,
+    until: Timestamp,
+    received: AtomicUsize,
+}
+
+impl<'a> Means<'a> {
+    /// For one call, which has this much time.
+    pub fn new(github: &'a GitHub, s3: &'a Store, clock: &'a dyn Clock, time: Duration) -> Self {
+        Self {
+            github,
+            s3,
+            clock,
+            until: clock.now() + time,
+            received: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many artifacts came whole in this call.
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn is_time_up(&self) -> bool {
+        self.now() > self.until
+    }
+}
+
 /// Why a run was not collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -45,6 +89,9 @@ pub enum CollectError {
     /// GitHub refused.
     #[error("{0}")]
     Refused(String),
+    /// The call's time is up: what has come is written down.
+    #[error("not every artifact came in the time of one call")]
+    TimeUp,
     /// GitHub, S3 or the disk could not be used: try again.
     #[error("{why}")]
     CannotSee {
@@ -98,11 +145,11 @@ impl Job {
 /// Collects a run; the list, its S3 key, and the sum of its bytes. What fails verification
 /// leaves nothing in the bucket.
 pub async fn collect_run(
-    github: &GitHub,
-    s3: &Store,
+    means: &Means<'_>,
     job: &Job,
 ) -> Result<(AssetList, String, Sha256), CollectError> {
-    let collected = assets(github, s3, job).await;
+    let s3 = means.s3;
+    let collected = assets(means, job).await;
     if let Err(CollectError::Verification(_) | CollectError::Refused(_)) = &collected {
         let deleted = s3.delete_all(&job.folder()).await;
         deleted.map_err(|error| CollectError::cannot_see(&error))?;
@@ -127,18 +174,17 @@ pub async fn collect_run(
 }
 
 async fn assets(
-    github: &GitHub,
-    s3: &Store,
+    means: &Means<'_>,
     job: &Job,
 ) -> Result<Vec<commons_artifacts::Asset>, CollectError> {
     if job.artifacts.is_empty() && job.binaries.is_empty() {
         return Ok(Vec::new());
     }
-    let found = github.artifacts(&job.repository, job.run_id).await?;
+    let found = means.github.artifacts(&job.repository, job.run_id).await?;
     let chosen = select::choose(&found, &job.artifacts)
         .map_err(|error| CollectError::Refused(error.to_string()))?;
     let received: Vec<Received> = stream::iter(&chosen)
-        .map(|artifact: &Artifact| receive(github, s3, job, artifact))
+        .map(|artifact: &Artifact| receive(means, job, artifact))
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;

@@ -1,14 +1,21 @@
 //! The stage around [`collect_run`](crate::collect_run): reads the build, maps what
 //! came of collecting to the build's next status.
 
+use std::time::Duration;
+
+use commons_artifacts::Verification;
+use commons_domain::attempts::{Outcome, after};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Collected;
-use commons_domain::times::BUSY_WAIT;
-use commons_runtime::{Stage, StageError, end_build, wait_out_of_sight};
+use commons_domain::times::{BUSY_WAIT, backoff};
+use commons_runtime::{Stage, StageError, end_build, in_sight, wait_out_of_sight};
 use serde::{Deserialize, Serialize};
 
-use crate::{CollectError, Job, collect_run};
+use crate::{CollectError, Job, Means, collect_run};
+
+/// A function has 15 minutes; after this it hands over to its next call.
+const TIME: Duration = Duration::from_secs(14 * 60);
 
 /// Which build.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,8 +34,10 @@ pub struct Input {
 pub enum Next {
     /// It is complete.
     Built,
-    /// Something could not be seen: call again after the wait.
+    /// Something could not be seen, or the time was up: call again after the wait.
     Again,
+    /// An artifact has expired: Backoff, then Dispatch.
+    Retry,
     /// It has its end.
     Over,
 }
@@ -38,7 +47,7 @@ pub enum Next {
 pub struct Output {
     /// Where to go.
     pub next: Next,
-    /// Seconds to wait where `next` is `again`.
+    /// Seconds to wait where `next` is `again` or `retry`.
     pub wait_seconds: u64,
 }
 
@@ -74,7 +83,12 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         asset_prefix: build.spec.asset_prefix.clone(),
         version: build.spec.version.clone(),
     };
-    match collect_run(&stage.github, &stage.objects, &job).await {
+    let means = Means::new(&stage.github, &stage.objects, stage.clock.as_ref(), TIME);
+    let collected = collect_run(&means, &job).await;
+    if means.received() > 0 {
+        in_sight(&stage, &build).await?;
+    }
+    match collected {
         Ok((list, key, sha256)) => {
             let count = list.assets.len() as u64;
             let collected = Build {
@@ -102,9 +116,51 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 wait_seconds: stage.config.speed.wait_seconds(wait),
             })
         }
+        Err(CollectError::TimeUp) if means.received() > 0 => Ok(answer(Next::Again)),
+        // As long as nothing comes whole, that is no better than seeing nothing.
+        Err(error @ CollectError::TimeUp) => {
+            let wait = wait_out_of_sight(&stage, &build, &error.to_string(), None).await?;
+            Ok(Output {
+                next: Next::Again,
+                wait_seconds: stage.config.speed.wait_seconds(wait),
+            })
+        }
+        Err(CollectError::Verification(expired @ Verification::Expired { .. }))
+            if build.spec.rebuild_expired =>
+        {
+            build_again(&stage, &build, &expired.to_string()).await
+        }
         Err(error) => {
             end_build(&stage, &build, BuildStatus::Failure, error.to_string()).await?;
             Ok(answer(Next::Over))
         }
     }
+}
+
+/// What was built is not there any more: another attempt, or the end.
+async fn build_again(stage: &Stage, build: &Build, why: &str) -> Result<Output, StageError> {
+    let simulated = backoff(build.retry_count + 1, fastrand::f64());
+    let wait = stage.config.speed.real(simulated);
+    let next = after(
+        build,
+        Outcome::Expired,
+        why.into(),
+        false,
+        wait,
+        stage.now(),
+    );
+    if next.status != BuildStatus::Retrying {
+        end_build(stage, build, next.status, next.error.unwrap_or_default()).await?;
+        return Ok(Output {
+            next: Next::Over,
+            wait_seconds: 1,
+        });
+    }
+    let (retry, of) = (next.retry_count, build.spec.max_retries);
+    let reason = format!("{why}: it is dispatched again, retry {retry} of {of}");
+    stage.store.change_build(build, &next, &reason).await?;
+    Ok(Output {
+        next: Next::Retry,
+        wait_seconds: stage.config.speed.wait_seconds(simulated),
+    })
 }

@@ -1,24 +1,28 @@
 //! One artifact: its bytes pass once, from GitHub to the bucket. What was verified is
 //! written down, and not fetched again by a call that follows.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use commons_artifacts::archive::{self, Directory, Entry, LIMITS, Tail};
 use commons_artifacts::intake::{self, Event, File, Shape};
-use commons_artifacts::{ArtifactRef, Store, StoreError, Upload, Verification, base_name};
+use commons_artifacts::{ArtifactRef, StoreError, Upload, Verification, base_name};
 use commons_domain::names::Sha256;
-use commons_github::{Artifact, Download, Error, GitHub};
+use commons_github::{Artifact, Download, Error};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use url::Url;
 
-use crate::{CollectError, Job};
+use crate::{CollectError, Job, Means};
 
 /// How often a transfer that was cut short is begun again in one call.
 const TRIES: u32 = 3;
 /// The end of an archive that is read first: most directories are smaller.
 const END: u64 = 64 * 1024;
+/// What is gone by then is as good as gone.
+const EXPIRES_SOON: Duration = Duration::from_secs(3600);
 /// Chunks between the download and the work on them.
 const AHEAD: usize = 16;
 
@@ -33,11 +37,11 @@ pub struct Received {
 
 /// Receives one artifact, or reads what a call before this one has received.
 pub async fn receive(
-    github: &GitHub,
-    s3: &Store,
+    means: &Means<'_>,
     job: &Job,
     artifact: &Artifact,
 ) -> Result<Received, CollectError> {
+    let s3 = means.s3;
     let record = job.record_key(artifact.id);
     let known = s3.get_json(&record).await;
     if let Some(received) = known.map_err(|error| CollectError::cannot_see(&error))? {
@@ -47,7 +51,8 @@ pub async fn receive(
         artifact: artifact.name.clone(),
         at: artifact.expires_at,
     };
-    if artifact.expired {
+    let near = |at| means.now() + EXPIRES_SOON > at;
+    if artifact.expired || artifact.expires_at.is_some_and(near) {
         return Err(gone().into());
     }
     let announced = artifact.digest.as_deref().map(Sha256::parse).transpose();
@@ -57,8 +62,7 @@ pub async fn receive(
     let files = loop {
         tries += 1;
         let transfer = Transfer {
-            github,
-            s3,
+            means,
             job,
             artifact,
             announced: announced.as_ref(),
@@ -87,6 +91,7 @@ pub async fn receive(
     };
     let written = s3.put_json(&record, &received).await;
     written.map_err(|error| CollectError::cannot_see(&error))?;
+    means.has_received();
     Ok(received)
 }
 
@@ -132,8 +137,7 @@ struct Source {
 }
 
 struct Transfer<'a> {
-    github: &'a GitHub,
-    s3: &'a Store,
+    means: &'a Means<'a>,
     job: &'a Job,
     artifact: &'a Artifact,
     announced: Option<&'a Sha256>,
@@ -142,6 +146,7 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     async fn run(&self) -> Result<Vec<(File, String)>, Failed> {
         let location = self
+            .means
             .github
             .artifact_location(&self.job.repository, self.artifact.id)
             .await?;
@@ -194,9 +199,11 @@ impl Transfer<'_> {
     /// Reads the end first, where a zip has its directory.
     async fn open(&self, location: &Url) -> Result<Source, Failed> {
         let from = self.artifact.size_in_bytes.saturating_sub(END);
-        let end = match self.github.download(location, from).await {
+        let end = match self.means.github.download(location, from).await {
             // It is smaller than GitHub says: all of it.
-            Err(Error::RangeNotSatisfiable { .. }) => self.github.download(location, 0).await?,
+            Err(Error::RangeNotSatisfiable { .. }) => {
+                self.means.github.download(location, 0).await?
+            }
             end => end?,
         };
         let is_zip = end
@@ -209,7 +216,7 @@ impl Transfer<'_> {
             archive::check_path(&name)
                 .map_err(|why| self.bad(format!("its name '{}' {why}", name.escape_default())))?;
             let whole = if end.is_part {
-                self.github.download(location, 0).await?
+                self.means.github.download(location, 0).await?
             } else {
                 end
             };
@@ -241,12 +248,12 @@ impl Transfer<'_> {
             match self.directory(bytes, total)? {
                 Directory::Whole { entries, .. } => break entries,
                 Directory::From(needed) => {
-                    let more = self.github.download(location, needed).await?;
+                    let more = self.means.github.download(location, needed).await?;
                     bytes = self.some(more, total - needed).await?;
                 }
             }
         };
-        let whole = self.github.download(location, 0).await?;
+        let whole = self.means.github.download(location, 0).await?;
         Ok(Source {
             shape: Shape::Zip(entries),
             total: Some(total),
@@ -292,6 +299,9 @@ impl Transfer<'_> {
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
             got += chunk.len() as u64;
+            if self.means.is_time_up() {
+                return Err(Failed::Collect(CollectError::TimeUp));
+            }
             tokio::io::AsyncWriteExt::write_all(&mut to, &chunk)
                 .await
                 .map_err(disk)?;
@@ -334,6 +344,9 @@ impl Transfer<'_> {
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
             got += chunk.len() as u64;
+            if self.means.is_time_up() {
+                return Err(Failed::Collect(CollectError::TimeUp));
+            }
             if let Some(total) = total.filter(|total| got > *total) {
                 return Err(self.bad(format!("has more bytes than the {total} announced")));
             }
@@ -355,7 +368,7 @@ impl Transfer<'_> {
             match event {
                 Event::Begin { path } => {
                     let key = self.job.key(self.artifact.id, &base_name(&path));
-                    *current = Some(Upload::new(self.s3, key));
+                    *current = Some(Upload::new(self.means.s3, key));
                 }
                 Event::Part(bytes, sha256) => {
                     if let Some(upload) = current {

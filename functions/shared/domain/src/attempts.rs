@@ -31,6 +31,8 @@ pub enum Outcome {
     NoRun,
     /// A re-run was asked for and did not start.
     NoRerun,
+    /// It was green, and an artifact has expired before it was collected.
+    Expired,
     /// It took longer than the manifest allows, and was cancelled.
     TooLong,
     /// The run builds another commit, or the branch has moved on.
@@ -60,11 +62,12 @@ pub enum Follows {
 
 impl Outcome {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Failed,
         Self::Dropped,
         Self::NoRun,
         Self::NoRerun,
+        Self::Expired,
         Self::OutOfSight,
         Self::CancelledByPerson,
         Self::StartupFailure,
@@ -81,7 +84,7 @@ impl Outcome {
     pub fn follows(self) -> Follows {
         match self {
             Self::Failed | Self::NoRerun => Follows::Rerun,
-            Self::Dropped | Self::NoRun => Follows::Dispatch,
+            Self::Dropped | Self::NoRun | Self::Expired => Follows::Dispatch,
             Self::OutOfSight => Follows::Wait,
             Self::CancelledByPerson => Follows::End(BuildStatus::Cancelled),
             Self::TooLong => Follows::End(BuildStatus::TimedOut),
@@ -104,6 +107,9 @@ impl Outcome {
             }
             Self::NoRun => "no run appears within 10 minutes of the dispatch (`NoRun`)",
             Self::NoRerun => "a re-run does not start",
+            Self::Expired => {
+                "an artifact has expired, or is about to, before it was collected (`ArtifactExpired`)"
+            }
             Self::OutOfSight => "GitHub or AWS answers 5xx, a rate limit, or nothing",
             Self::CancelledByPerson => "a person cancels the run",
             Self::StartupFailure => "the run ends as `startup_failure`",
@@ -175,6 +181,7 @@ pub fn after(
             next.status = BuildStatus::Retrying;
             next.retry_count += 1;
             next.retry_at = Some(now + wait);
+            next.completed_at = None;
             next.error = None;
             if again == Follows::Dispatch {
                 next.workflow_run_id = None;

@@ -63,6 +63,13 @@ pub struct Component {
     pub artifacts: Vec<String>,
     /// Put before the name of each asset.
     pub asset_prefix: Option<String>,
+    /// Whether it is built again where an artifact has expired before it was collected.
+    #[serde(default = "yes")]
+    pub rebuild_expired: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Component {
@@ -116,6 +123,7 @@ struct Entry {
     #[serde(default)]
     artifacts: Vec<String>,
     asset_prefix: Option<String>,
+    rebuild_expired: Option<bool>,
 }
 
 /// The tables of `[versions]` that are no components: a rolling channel's notes.
@@ -253,6 +261,7 @@ fn read_entry(name: &str, value: &toml::Value) -> Result<Component, String> {
         max_retries: entry.max_retries.unwrap_or(3),
         artifacts: entry.artifacts,
         asset_prefix: entry.asset_prefix,
+        rebuild_expired: entry.rebuild_expired.unwrap_or(true),
     })
 }
 

@@ -137,6 +137,7 @@ fn the_manifest_s_fields_in_the_documents_are_those_that_are_read() {
             plain.queue_timeout_minutes.to_string(),
         ),
         ("max_retries", plain.max_retries.to_string()),
+        ("rebuild_expired", format!("`{}`", plain.rebuild_expired)),
         ("event_type", format!("`{}`", plain.event_type)),
         ("trigger", format!("`{}`", plain.trigger.event())),
     ] {

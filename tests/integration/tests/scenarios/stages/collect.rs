@@ -5,7 +5,8 @@ use commons_collect::Next;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::Sha256;
 use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script};
-use integration::{MANIFEST, StageWorld, fixture};
+use integration::{MANIFEST, StageWorld, fixture, repository};
+use serde_json::Value;
 use std::time::Duration;
 
 const ARTIFACTS: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";
@@ -48,6 +49,12 @@ async fn list(world: &StageWorld, build: &Build) -> AssetList {
     let collected = build.collected.as_ref().unwrap();
     let bytes = world.object(&collected.key).await;
     assert_eq!(Sha256::of(&bytes), collected.sha256);
+    let schema = include_str!("../../../../../docs/asset-list.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    let read = serde_json::from_slice(&bytes).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<String> = schema.iter_errors(&read).map(|e| e.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:?}");
     let list: AssetList = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(list.assets.len() as u64, collected.count);
     list
@@ -199,22 +206,178 @@ async fn two_contents_of_one_name_are_refused_by_both_places() {
 }
 
 #[tokio::test]
-async fn an_expired_artifact_ends_the_build_and_the_next_plan_builds_it_again() {
+async fn a_build_whose_artifact_has_expired_is_built_again() {
     let world = green_sdk(|script| script.artifacts[0].expired = true).await;
-    let error = refused(&world).await;
-    assert!(error.starts_with("ArtifactExpired"), "{error}");
-    assert!(error.contains("bllvm-sdk-x86_64-linux"), "{error}");
-
-    world.planned().await;
+    world.quick_runs();
+    let answer = world.collect("bllvm-sdk").await.unwrap();
+    assert_eq!(answer.next, Next::Retry);
     let build = world.build("bllvm-sdk").await;
     assert_eq!(
-        (build.status, build.workflow_run_id),
-        (BuildStatus::Pending, None)
+        (build.status, build.retry_count, build.workflow_run_id),
+        (BuildStatus::Retrying, 1, None)
     );
-    world.quick_runs();
+    tokio::time::sleep(Duration::from_secs(answer.wait_seconds)).await;
     world.built("bllvm-sdk").await;
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
     assert_eq!(world.runs("bllvm-sdk").len(), 2);
+}
+
+#[tokio::test]
+async fn an_expired_artifact_ends_the_build_where_the_manifest_says_so() {
+    let world = green_sdk(|script| script.artifacts[0].expired = true).await;
+    world
+        .alter("bllvm-sdk", |build| build.spec.rebuild_expired = false)
+        .await;
+    let error = refused(&world).await;
+    assert!(error.starts_with("ArtifactExpired"), "{error}");
+    assert!(error.contains("bllvm-sdk-x86_64-linux"), "{error}");
+    nothing_is_left(&world).await;
+}
+
+/// Nothing of the sdk's run is in the bucket.
+async fn nothing_is_left(world: &StageWorld) {
+    let s3 = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(&world.aws)
+            .force_path_style(true)
+            .build(),
+    );
+    let bucket = &world.stage.config.bucket;
+    let prefix = format!("{}/bllvm-sdk/", world.key());
+    let listed = s3.list_objects_v2().bucket(bucket).prefix(prefix);
+    let listed = listed.send().await.unwrap();
+    assert_eq!(listed.contents().len(), 0, "{:?}", listed.contents());
+    let open = s3.list_multipart_uploads().bucket(bucket).send().await;
+    assert_eq!(open.unwrap().uploads().len(), 0);
+}
+
+/// An artifact beside the others, with these files.
+async fn with_files(files: &[(&str, &[u8])]) -> StageWorld {
+    let files = files
+        .iter()
+        .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+    let more = Artifact {
+        name: "more".into(),
+        files: files.collect(),
+        ..Artifact::default()
+    };
+    let world = green_sdk(|script| script.artifacts.push(more)).await;
+    let all = |build: &mut Build| build.spec.artifacts = vec!["*".into()];
+    world.alter("bllvm-sdk", all).await;
+    world
+}
+
+#[tokio::test]
+async fn an_archive_that_is_not_what_it_says_leaves_nothing_behind() {
+    let mut chance = fastrand::Rng::with_seed(1);
+    let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..))
+        .take(100_000)
+        .collect();
+    let world = green_sdk(|script| {
+        script.artifacts.push(Artifact {
+            name: "z".into(),
+            files: vec![("noise".into(), noise)],
+            corrupt: Some(Corrupt::Inside),
+            ..Artifact::default()
+        });
+    })
+    .await;
+    let error = refused(&world).await;
+    assert!(error.contains("artifact z: entry 'noise'"), "{error}");
+    nothing_is_left(&world).await;
+}
+
+#[tokio::test]
+async fn a_sum_that_is_another_names_the_file_and_both_sums() {
+    let (said, got) = (Sha256::of(b"2"), Sha256::of(b"1"));
+    let sums = format!("{said}  file\n");
+    for name in ["SHA256SUMS", "SHA256SUMS-linux"] {
+        let world = with_files(&[("file", b"1"), (name, sums.as_bytes())]).await;
+        let error = refused(&world).await;
+        for named in [name, "file", said.as_str(), got.as_str()] {
+            assert!(error.contains(named), "{error}");
+        }
+        nothing_is_left(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_fails_only_the_file_of_all_sums() {
+    let sums = format!("{}  elsewhere\n", Sha256::of(b"1"));
+    let world = with_files(&[("SHA256SUMS", sums.as_bytes())]).await;
+    let error = refused(&world).await;
+    assert_eq!(error, "SHA256SUMS names elsewhere, which is not there");
+    let world = with_files(&[("SHA256SUMS-linux", sums.as_bytes())]).await;
+    assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
+}
+
+#[tokio::test]
+async fn a_sum_of_what_is_within_an_archive_is_checked() {
+    let tarball = |content: &[u8]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, "dir/program", content)
+            .unwrap();
+        tar.into_inner().unwrap()
+    };
+    let sums = format!("{}  program\n", Sha256::of(b"right"));
+    for (content, next) in [(b"right", Next::Built), (b"wrong", Next::Over)] {
+        let tarball = tarball(content);
+        let files: [(&str, &[u8]); 2] =
+            [("all.tar", &tarball), ("SHA256SUMS-all", sums.as_bytes())];
+        let world = with_files(&files).await;
+        assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, next);
+    }
+}
+
+#[tokio::test]
+async fn what_has_come_is_not_fetched_again() {
+    let mut chance = fastrand::Rng::with_seed(1);
+    let noise = std::iter::repeat_with(|| chance.u8(..)).take(32 << 20);
+    let large = Artifact {
+        name: "z".into(),
+        files: vec![("noise".into(), noise.collect())],
+        ..Artifact::default()
+    };
+    let world = green_sdk(|script| script.artifacts.push(large)).await;
+    let run = world.runs("bllvm-sdk")[0].id;
+    let sdk = repository("bllvm-sdk");
+    let found = world.stage.github.artifacts(&sdk, run).await.unwrap();
+    let id = |name: &str| found.iter().find(|a| a.name == name).unwrap().id;
+    let (small, large) = (id("bllvm-sdk-x86_64-linux"), id("z"));
+    let record = format!("{}/bllvm-sdk/{run}.1/{small}.json", world.key());
+    let comes = async {
+        let objects = &world.stage.objects;
+        while objects.get_json::<Value>(&record).await.unwrap().is_none() {}
+    };
+    tokio::select! {
+        answer = world.collect("bllvm-sdk") => panic!("{answer:?}"),
+        () = comes => {}
+    }
+    assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
+    let fetched = |id: u64| {
+        let path = format!("/repos/BTCDecoded/bllvm-sdk/actions/artifacts/{id}/zip");
+        let requests = world.github.requests();
+        requests.iter().filter(|r| r.path == path).count()
+    };
+    assert_eq!((fetched(small), fetched(large)), (1, 2));
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_private_address_is_not_followed() {
+    let mut world = green_sdk(|_| {}).await;
+    let settings = commons_github::Settings::new(
+        &world.stage.config.github_api_url,
+        github_simulator::Settings::default().token.into(),
+        world.stage.config.speed,
+        world.stage.clock.clone(),
+        false,
+    );
+    world.stage.github = commons_github::GitHub::new(settings.unwrap()).unwrap();
+    let error = refused(&world).await;
+    assert!(error.contains("to where we do not go"), "{error}");
+    nothing_is_left(&world).await;
 }
 
 #[tokio::test]
