@@ -64,6 +64,8 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     match build.status {
         BuildStatus::Success => {}
         BuildStatus::Collected => return Ok(answer(Next::Built)),
+        // It has expired, and whoever wrote that died: Dispatch knows how long to wait.
+        BuildStatus::Retrying => return Ok(answer(Next::Retry)),
         _ => return Ok(answer(Next::Over)),
     }
     let (Some(run_id), Some(run_attempt)) = (build.workflow_run_id, build.run_attempt) else {

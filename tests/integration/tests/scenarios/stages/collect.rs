@@ -216,6 +216,10 @@ async fn a_build_whose_artifact_has_expired_is_built_again() {
         (build.status, build.retry_count, build.workflow_run_id),
         (BuildStatus::Retrying, 1, None)
     );
+    // Once more, as where the answer was lost, says the same.
+    let again = world.collect("bllvm-sdk").await.unwrap();
+    assert_eq!(again.next, Next::Retry);
+    assert_eq!(world.build("bllvm-sdk").await, build);
     tokio::time::sleep(Duration::from_secs(answer.wait_seconds)).await;
     world.built("bllvm-sdk").await;
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
