@@ -105,12 +105,17 @@ pub struct Script {
     pub conclusions: Vec<String>,
     /// What an attempt that concludes `success` uploads.
     pub artifacts: Vec<Artifact>,
+    /// What an attempt that ran and ends otherwise has uploaded by then.
+    pub failed_artifacts: Vec<Artifact>,
     /// The names of its jobs.
     pub jobs: Vec<String>,
     /// The environment whose approval its runs wait for, without end.
     pub approval: Option<String>,
     /// Runs go on when they are cancelled; only force ends them.
     pub ignores_cancel: bool,
+    /// Its runs are of one concurrency group: one runs, the newest waits for it, and what
+    /// waited before is cancelled without any job.
+    pub one_at_a_time: bool,
 }
 
 impl Default for Script {
@@ -120,9 +125,11 @@ impl Default for Script {
             run_seconds: 60.0,
             conclusions: vec!["success".into()],
             artifacts: Vec::new(),
+            failed_artifacts: Vec::new(),
             jobs: vec!["build".into()],
             approval: None,
             ignores_cancel: false,
+            one_at_a_time: false,
         }
     }
 }

@@ -28,7 +28,7 @@ mod webhook;
 
 pub use fixture::fixture_repositories;
 pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
-pub use settings::{Error, Fault, FaultKind, Settings};
+pub use settings::{Error, Fault, FaultKind, Settings, WebhookFault, WebhookFaultKind};
 pub use simulator::Simulator;
 pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView};
 pub use webhook::signature;

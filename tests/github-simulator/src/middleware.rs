@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, USER_AGENT,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    USER_AGENT,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -23,9 +24,18 @@ use crate::view;
 /// Requests an hour, as a personal access token has them.
 const LIMIT: u64 = 5000;
 
-/// Tells the upload's route to break off.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BreakOff;
+/// What GitHub says of a secondary limit.
+const SECONDARY_LIMIT: &str =
+    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+
+/// Tells the upload's route what goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// It breaks off.
+    BreakOff,
+    /// The asset gets another name.
+    Rename,
+}
 
 /// Wraps every route.
 pub(crate) async fn handle(
@@ -50,7 +60,13 @@ pub(crate) async fn handle(
     let (mut response, lost) = match authorize(&app, &request) {
         Err(refusal) if !public => (refusal.into_response(), false),
         _ => match take_fault(&app, request.method().as_str(), &path) {
-            Some(FaultKind::Status(status, headers)) => (refuse(status, headers), false),
+            Some(FaultKind::Status(status, headers)) => {
+                (refuse(status, "Simulated fault", headers), false)
+            }
+            Some(FaultKind::SecondaryLimit(seconds)) => {
+                let wait = seconds.map(|s| vec![("retry-after".into(), s.to_string())]);
+                (refuse(403, SECONDARY_LIMIT, wait), false)
+            }
             Some(FaultKind::StarterAsset) if !path.starts_with("/uploads/") => {
                 (Refusal::new(502, "Server Error").into_response(), false)
             }
@@ -116,8 +132,8 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
 }
 
 /// The answer of a fault.
-fn refuse(status: u16, headers: Option<Vec<(String, String)>>) -> Response {
-    let mut response = Refusal::new(status, "Simulated fault").into_response();
+fn refuse(status: u16, message: &str, headers: Option<Vec<(String, String)>>) -> Response {
+    let mut response = Refusal::new(status, message).into_response();
     for (name, value) in headers.unwrap_or_default() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
@@ -169,17 +185,24 @@ async fn record(
 
 /// Runs the route, with what a fault makes of it; tells whether the answer is lost.
 async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -> (Response, bool) {
-    let mut lost = false;
+    let (mut lost, mut cut) = (false, false);
     let mut delay = Duration::ZERO;
     match fault {
         Some(FaultKind::StarterAsset) => {
-            request.extensions_mut().insert(BreakOff);
+            request.extensions_mut().insert(Mishap::BreakOff);
+        }
+        Some(FaultKind::RenamedAsset) => {
+            request.extensions_mut().insert(Mishap::Rename);
         }
         Some(FaultKind::LostAnswer) => lost = true,
+        Some(FaultKind::CutShort) => cut = true,
         Some(FaultKind::Delay(seconds)) => {
             delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         }
-        Some(FaultKind::Status(..)) | None => {}
+        Some(FaultKind::Deferred(status, after)) => {
+            return (defer(request, next, status, after).await, false);
+        }
+        Some(FaultKind::Status(..) | FaultKind::SecondaryLimit(_)) | None => {}
     }
     let conditional =
         (request.method() == Method::GET).then(|| request.headers().get(IF_NONE_MATCH).cloned());
@@ -193,9 +216,40 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
         Err(_) => Refusal::new(500, "Server Error").into_response(),
     };
     match conditional {
+        _ if cut => (first_half(response).await, lost),
         Some(known) => (with_etag(response, known).await, lost),
         None => (response, lost),
     }
+}
+
+/// Answers at once; the call is carried out later, or never.
+async fn defer(request: Request, next: Next, status: u16, after: Option<f64>) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(sent) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Refusal::new(400, "Unreadable").into_response();
+    };
+    if let Some(seconds) = after {
+        let delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let request = Request::from_parts(parts, Body::from(sent));
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            next.run(request).await
+        });
+    }
+    match StatusCode::from_u16(status) {
+        Ok(status) if status.is_success() => status.into_response(),
+        _ => refuse(status, "Server Error", None),
+    }
+}
+
+/// An answer that ends in its middle, and does not show it.
+async fn first_half(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Refusal::new(500, "Server Error").into_response();
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
 }
 
 /// The next fault for this call; used up by being taken.

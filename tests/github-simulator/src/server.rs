@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use crate::model::{Hook, World};
-use crate::settings::Error;
+use crate::settings::{Error, WebhookFaultKind};
 use crate::webhook;
 
 /// What routes, the clock and the handle share.
@@ -52,13 +52,47 @@ impl App {
         seen
     }
 
-    /// Sends one webhook and returns the receiver's status.
-    pub(crate) async fn deliver(&self, hook: &Hook) -> Result<u16, Error> {
+    /// Sends one webhook, perhaps twice, and returns the receiver's status.
+    pub(crate) async fn deliver(&self, hook: &Hook, twice: bool) -> Result<u16, Error> {
         let target = self
             .with(|world, _| world.webhook.clone())
             .ok_or(Error::NoWebhook)?;
         let serial = self.deliveries.fetch_add(1, Ordering::Relaxed);
+        if twice {
+            webhook::deliver(&self.client, &target, hook, serial).await?;
+        }
         webhook::deliver(&self.client, &target, hook, serial).await
+    }
+
+    /// Sends one webhook as its fault has it, and keeps what the receiver said.
+    async fn send(&self, hook: &Hook) {
+        let fault = self.with(|world, _| world.take_webhook_fault(hook));
+        if let Some(WebhookFaultKind::Late(seconds)) = fault {
+            tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+        }
+        let answer = match fault {
+            Some(WebhookFaultKind::Lost) => Err(Error::WebhookLost),
+            _ => {
+                self.deliver(hook, fault == Some(WebhookFaultKind::Doubled))
+                    .await
+            }
+        };
+        let status = match answer {
+            Ok(status) => {
+                tracing::debug!(event = hook.event, status, "webhook sent");
+                Some(status)
+            }
+            Err(Error::NoWebhook) => None,
+            Err(error) => {
+                tracing::warn!(event = hook.event, %error, "webhook lost");
+                None
+            }
+        };
+        self.with(|world, _| {
+            if world.record {
+                world.answers.push((hook.event.clone(), status));
+            }
+        });
     }
 
     /// Advances the world whenever something is due; runs until it is aborted.
@@ -74,13 +108,7 @@ impl App {
             for hook in outbox {
                 let app = Arc::clone(&self);
                 // A receiver that is slow must not hold the others up.
-                tokio::spawn(async move {
-                    match app.deliver(&hook).await {
-                        Ok(status) => tracing::debug!(event = hook.event, status, "webhook sent"),
-                        Err(Error::NoWebhook) => {}
-                        Err(error) => tracing::warn!(event = hook.event, %error, "webhook lost"),
-                    }
-                });
+                tokio::spawn(async move { app.send(&hook).await });
             }
             let wait = due.map_or(Duration::from_secs(3600), |due| {
                 Duration::try_from(due.duration_since(now)).unwrap_or_default()

@@ -57,9 +57,43 @@ pub enum FaultKind {
     /// Held back for so many real seconds, then carried out even if the caller
     /// has gone.
     Delay(f64),
+    /// Answered with this status at once, and carried out so many real seconds later, or
+    /// never: a dispatch that is accepted though nothing runs, a 502 for what is done.
+    Deferred(u16, Option<f64>),
+    /// Answered as a secondary limit, with so many seconds to wait if GitHub says how
+    /// many; the call has no effect.
+    SecondaryLimit(Option<u64>),
+    /// Carried out, but only the first half of the answer is served, as if that were all.
+    CutShort,
     /// An upload that is answered 502 and leaves an empty asset in state
     /// `starter` behind. On other routes the same as `Status(502, None)`.
     StarterAsset,
+    /// An upload whose asset gets a name that no rule foresees: `.` for each `-`.
+    RenamedAsset,
+}
+
+/// Something that goes wrong for the next few matching webhooks.
+#[derive(Debug, Clone)]
+pub struct WebhookFault {
+    /// `workflow_run`, `create`, …
+    pub event: String,
+    /// Only webhooks of this `owner/name`.
+    pub repo: Option<String>,
+    /// How many are hit.
+    pub times: u32,
+    /// What happens to them.
+    pub kind: WebhookFaultKind,
+}
+
+/// What happens to a webhook that a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WebhookFaultKind {
+    /// It does not arrive.
+    Lost,
+    /// It arrives so many real seconds later.
+    Late(f64),
+    /// It arrives twice, as the same delivery.
+    Doubled,
 }
 
 /// Why the simulator could not do what it was asked.
@@ -71,6 +105,9 @@ pub enum Error {
     /// No webhook receiver was set.
     #[error("no webhook receiver is set")]
     NoWebhook,
+    /// It was lost on its way.
+    #[error("the webhook was lost on its way")]
+    WebhookLost,
     /// The webhook's receiver did not answer.
     #[error("the webhook's receiver did not answer")]
     Webhook(#[source] reqwest::Error),

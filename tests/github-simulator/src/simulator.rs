@@ -14,7 +14,7 @@ use crate::model::{Hook, World};
 use crate::render::Render;
 use crate::routes;
 use crate::server::{Acceptor, App, Cutter};
-use crate::settings::{Error, Fault, Settings};
+use crate::settings::{Error, Fault, Settings, WebhookFault};
 use crate::view::{Delivery, Exchange, ReleaseView, Request, RunView};
 use crate::webhook;
 
@@ -94,6 +94,27 @@ impl Simulator {
         self.app.with(|world, _| world.faults.push(fault));
     }
 
+    /// Commits a fault on the next webhooks that match; earlier faults go first.
+    pub fn webhook_fault(&self, fault: WebhookFault) {
+        self.app.with(|world, _| world.webhook_faults.push(fault));
+    }
+
+    /// From now on filtered lists of runs show those only that are there now: the index
+    /// that they are made of stands still. Unfiltered lists stay correct.
+    pub fn freeze_search_index(&self, repo: &str) {
+        let frozen = self.app.with(|world, _| {
+            let repo = world.repo(repo)?;
+            repo.indexed = Some(repo.runs.len());
+            Ok(())
+        });
+        frozen.unwrap_or_else(|_: crate::model::refusal::Refusal| missing(repo));
+    }
+
+    /// Lets this token in from now on, and no other.
+    pub fn set_token(&self, token: &str) {
+        self.app.with(|world, _| world.token = token.into());
+    }
+
     /// Sets where webhooks go and the secret that signs them.
     pub fn set_webhook(&self, url: &str, secret: &str) {
         self.app
@@ -117,12 +138,11 @@ impl Simulator {
 
     /// Sends a signed webhook at once and returns the receiver's HTTP status.
     pub async fn send_webhook(&self, event: &str, payload: Value) -> Result<u16, Error> {
-        self.app
-            .deliver(&Hook {
-                event: event.into(),
-                payload,
-            })
-            .await
+        let hook = Hook {
+            event: event.into(),
+            payload,
+        };
+        self.app.deliver(&hook, false).await
     }
 
     /// A `repository_dispatch` by somebody else; returns the id of the run that
@@ -191,6 +211,12 @@ impl Simulator {
     /// Every webhook, in the order in which it came about, if the settings say `record`.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.app.with(|world, _| world.deliveries.clone())
+    }
+
+    /// What receivers said to each of [`deliveries`](Self::deliveries) that is over: its
+    /// event and the HTTP status, none where it was lost.
+    pub fn answers(&self) -> Vec<(String, Option<u16>)> {
+        self.app.with(|world, _| world.answers.clone())
     }
 
     /// Stops, and waits a moment for calls that are under way.

@@ -15,6 +15,7 @@ use crate::input::{Artifact, Corrupt, Script};
 pub(crate) struct Prepared {
     pub(crate) script: Script,
     pub(crate) archives: Vec<Archive>,
+    pub(crate) failed_archives: Vec<Archive>,
 }
 
 /// What an artifact declares, and what its download serves.
@@ -29,8 +30,12 @@ pub(crate) struct Archive {
 
 impl Prepared {
     pub(crate) fn new(script: Script) -> Self {
-        let archives = script.artifacts.iter().map(Archive::new).collect();
-        Self { script, archives }
+        let made = |artifacts: &[Artifact]| artifacts.iter().map(Archive::new).collect();
+        Self {
+            archives: made(&script.artifacts),
+            failed_archives: made(&script.failed_artifacts),
+            script,
+        }
     }
 
     /// The conclusion of the given attempt, counted from 1.

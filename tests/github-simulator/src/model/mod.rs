@@ -23,7 +23,7 @@ use self::repo::Repo;
 use self::run::{Origin, Run};
 use crate::input::{ForeignRelease, Repository, Script, Trigger};
 use crate::render::Render;
-use crate::settings::{Fault, Settings};
+use crate::settings::{Fault, Settings, WebhookFault, WebhookFaultKind};
 use crate::view::{Delivery, Exchange, Request};
 
 /// How long a download's address is good for.
@@ -68,7 +68,9 @@ pub(crate) struct World {
     pub(crate) record: bool,
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) answers: Vec<(String, Option<u16>)>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) webhook_faults: Vec<WebhookFault>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) requests: Vec<Request>,
     /// By lowercase name: GitHub does not mind the case.
@@ -89,7 +91,9 @@ impl World {
             record: settings.record,
             exchanges: Vec::new(),
             deliveries: Vec::new(),
+            answers: Vec::new(),
             faults: Vec::new(),
+            webhook_faults: Vec::new(),
             calls: BTreeMap::new(),
             requests: Vec::new(),
             repos: BTreeMap::new(),
@@ -123,10 +127,11 @@ impl World {
     /// Takes every step that is due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let serial = &mut self.serial;
-        // Artifact ids are unique but not monotonic, as GitHub's are not.
+        // Artifact ids are unique, and GitHub's do not tell which is newer: here whoever
+        // goes by them is wrong every time.
         let mut next_id = || {
             *serial += 1;
-            4_000_000_000 + *serial * 48_271 % 65_521
+            5_000_000_000 - *serial
         };
         for repo in self.repos.values_mut() {
             for index in 0..repo.runs.len() {
@@ -251,7 +256,10 @@ impl World {
             .filter(|run| run.workflow_id == registered.id)
             .count()
             + 1;
-        let run = Run::new(id, number as u64, registered, origin, script, speed, now);
+        let mut run = Run::new(id, number as u64, registered, origin, script, speed, now);
+        if run.script.script.one_at_a_time {
+            run.queue_behind(&mut repo.runs, now);
+        }
         repo.runs.push(run);
         let repo = &self.repos[&name.to_lowercase()];
         let hook = repo
@@ -271,6 +279,19 @@ impl World {
         let hook = self.render.create_hook(repo, tag, "maintainer");
         self.outbox.push(hook);
         Ok(head)
+    }
+
+    /// The next fault for this webhook; used up by being taken.
+    pub(crate) fn take_webhook_fault(&mut self, hook: &Hook) -> Option<WebhookFaultKind> {
+        let repo = hook.payload.pointer("/repository/full_name");
+        let fault = self.webhook_faults.iter_mut().find(|fault| {
+            let named = fault.repo.as_deref();
+            fault.times > 0
+                && fault.event == hook.event
+                && named.is_none_or(|name| repo.is_some_and(|repo| repo == name))
+        })?;
+        fault.times -= 1;
+        Some(fault.kind)
     }
 
     /// Creates a release (no `id`) or changes one, and sends what follows.

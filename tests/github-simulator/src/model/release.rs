@@ -97,6 +97,10 @@ impl Release {
     }
 
     pub(crate) fn add_asset(&mut self, upload: Upload, now: Timestamp) -> Result<Asset, Refusal> {
+        if self.immutable {
+            let message = "Cannot upload assets to an immutable release.";
+            return Err(Refusal::new(422, message));
+        }
         let name = asset_name(&upload.name);
         if name.is_empty() {
             return Err(Refusal::invalid("ReleaseAsset", "missing_field", "name"));

@@ -28,6 +28,8 @@ pub(crate) struct Repo {
     pub(crate) archived: bool,
     pub(crate) may_push: bool,
     pub(crate) immutable_releases: bool,
+    /// How many runs the index knows that filtered lists are made of; none: all of them.
+    pub(crate) indexed: Option<usize>,
     pub(crate) created_at: Timestamp,
 }
 
@@ -55,6 +57,7 @@ impl Repo {
             archived: given.archived,
             may_push: given.may_push,
             immutable_releases: given.immutable_releases,
+            indexed: None,
             files: given.files,
             workflows: (1..)
                 .zip(given.workflows)

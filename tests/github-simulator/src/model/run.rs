@@ -57,7 +57,7 @@ pub(crate) struct Attempt {
     pub(crate) completed: bool,
 }
 
-/// An artifact of an attempt that succeeded.
+/// An artifact of an attempt.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) id: u64,
@@ -168,15 +168,21 @@ impl Run {
             return Some("in_progress");
         }
         attempt.completed = true;
-        if attempt.conclusion == "success" {
-            self.upload(due, next_id);
+        if attempt.started {
+            let succeeded = attempt.conclusion == "success";
+            self.upload(succeeded, due, next_id);
         }
         Some("completed")
     }
 
-    fn upload(&mut self, now: Timestamp, next_id: &mut impl FnMut() -> u64) {
+    fn upload(&mut self, succeeded: bool, now: Timestamp, next_id: &mut impl FnMut() -> u64) {
         let script = Arc::clone(&self.script);
-        for archive in &script.archives {
+        let archives = if succeeded {
+            &script.archives
+        } else {
+            &script.failed_archives
+        };
+        for archive in archives {
             // GitHub shows seconds: at high speed a re-run must still be newer.
             let newest = self
                 .artifacts
@@ -250,6 +256,26 @@ impl Run {
         }
         attempt.conclusion = "cancelled".into();
         Ok(())
+    }
+
+    /// Takes its place in the concurrency group of the runs before it.
+    pub(crate) fn queue_behind(&mut self, before: &mut [Run], now: Timestamp) {
+        let group = before.iter_mut().filter(|run| !run.latest().completed);
+        for run in group.filter(|run| run.script.script.one_at_a_time) {
+            let earlier = run.latest_mut();
+            if earlier.started {
+                let free = earlier.ends_at;
+                let mine = self.latest_mut();
+                let late = free.duration_since(mine.starts_at);
+                if late.is_positive() {
+                    mine.starts_at += late;
+                    mine.ends_at += late;
+                }
+            } else {
+                earlier.ends_at = now;
+                earlier.conclusion = "cancelled".into();
+            }
+        }
     }
 
     pub(crate) fn view(&self) -> RunView {

@@ -9,7 +9,7 @@ use axum::response::IntoResponse as _;
 use super::page::{paged, parameter};
 use super::public::blob_url;
 use super::{Answer, Shared, Under, answer, empty, name};
-use crate::middleware::BreakOff;
+use crate::middleware::Mishap;
 use crate::model::refusal::Refusal;
 use crate::model::release::Upload;
 
@@ -63,8 +63,12 @@ pub(super) async fn upload(
     if length >= MAX_SIZE {
         return Err(Refusal::invalid("ReleaseAsset", "too_large", "size"));
     }
-    let broken = parts.extensions.get::<BreakOff>().is_some();
-    let given = parameter(&uri, "name").unwrap_or_default();
+    let mishap = parts.extensions.get::<Mishap>();
+    let broken = mishap == Some(&Mishap::BreakOff);
+    let mut given = parameter(&uri, "name").unwrap_or_default();
+    if mishap == Some(&Mishap::Rename) {
+        given = given.replace('-', ".");
+    }
     if given.is_empty() {
         return Err(Refusal::invalid("ReleaseAsset", "missing_field", "name"));
     }
@@ -133,6 +137,10 @@ pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u6
             .iter_mut()
             .find(owns)
             .ok_or_else(Refusal::not_found)?;
+        if release.immutable {
+            let message = "Cannot delete assets of an immutable release.";
+            return Err(Refusal::new(422, message));
+        }
         release.assets.retain(|asset| asset.id != id);
         empty(StatusCode::NO_CONTENT)
     })

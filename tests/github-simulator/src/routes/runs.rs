@@ -27,13 +27,13 @@ pub(super) async fn list(
     app.with(|world, _| {
         let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repo))?;
-        let cap = if filter.is_empty() {
-            usize::MAX
+        let all = repo.runs.len();
+        let (known, cap) = if filter.is_empty() {
+            (all, usize::MAX)
         } else {
-            SEARCH_CAP
+            (repo.indexed.unwrap_or(all), SEARCH_CAP)
         };
-        let runs: Vec<&Run> = repo
-            .runs
+        let runs: Vec<&Run> = repo.runs[..known]
             .iter()
             .rev()
             .filter(|run| filter.takes(run))

@@ -69,34 +69,111 @@ async fn a_delayed_call_is_carried_out_after_the_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn a_broken_upload_leaves_a_starter() {
+async fn an_accepted_dispatch_runs_later_or_never() {
     let world = World::start().await;
+    world.break_dispatches(FaultKind::Deferred(204, None));
+    world.break_dispatches(FaultKind::Deferred(204, Some(0.2)));
+    for _ in 0..2 {
+        let answer = world.dispatching().send().await.unwrap();
+        assert_eq!(answer.status(), 204);
+        assert_eq!(answer.text().await.unwrap(), "");
+    }
+    assert!(world.simulator.runs(REPO).is_empty());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(world.simulator.runs(REPO).len(), 1, "the second one's");
+}
+
+#[tokio::test]
+async fn a_secondary_limit_may_not_say_how_long() {
+    let world = World::start().await;
+    world.break_dispatches(FaultKind::SecondaryLimit(Some(60)));
+    world.break_dispatches(FaultKind::SecondaryLimit(None));
+    for wait in [Some("60"), None] {
+        let answer = world.dispatching().send().await.unwrap();
+        assert_eq!(answer.status(), 403);
+        let told = answer.headers().get("retry-after");
+        assert_eq!(told.map(|told| told.to_str().unwrap()), wait);
+        let said: serde_json::Value = answer.json().await.unwrap();
+        let said = said["message"].as_str().unwrap();
+        assert!(said.contains("secondary rate limit"), "{said}");
+    }
+    assert!(world.simulator.runs(REPO).is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_short_looks_whole() {
+    let world = World::start().await;
+    let url = format!("{}/{REPO}", world.simulator.html_url());
+    let page = async || {
+        let answer = world.client.get(&url).send().await.unwrap();
+        let told = answer.content_length().unwrap();
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(told, bytes.len() as u64);
+        bytes
+    };
+    let whole = page().await;
     world.simulator.fault(Fault {
-        method: "POST".into(),
-        route: "/repos/{owner}/{repo}/releases/{release_id}/assets".into(),
+        method: "GET".into(),
+        route: "/_html/{owner}/{repo}".into(),
         repo: None,
         times: 1,
-        kind: FaultKind::StarterAsset,
+        kind: FaultKind::CutShort,
     });
-    let draft = world
-        .post("/releases", json!({ "tag_name": "v1", "draft": true }))
-        .await;
-    let draft: serde_json::Value = draft.json().await.unwrap();
-    let url = draft["upload_url"]
-        .as_str()
-        .unwrap()
-        .replace("{?name,label}", "?name=a");
-    let call = world.client.post(url).bearer_auth("simulated-token");
-    let answer = call
-        .header("content-type", "text/plain")
-        .body("content")
-        .send()
-        .await
-        .unwrap();
+    assert_eq!(page().await, whole[..whole.len() / 2]);
+    assert_eq!(page().await, whole);
+}
+
+impl World {
+    /// Uploads a file to a draft, with a fault.
+    async fn upload_with(&self, name: &str, kind: FaultKind) -> reqwest::Response {
+        self.simulator.fault(Fault {
+            method: "POST".into(),
+            route: "/repos/{owner}/{repo}/releases/{release_id}/assets".into(),
+            repo: None,
+            times: 1,
+            kind,
+        });
+        let draft = self.draft("v1").await;
+        self.upload(&draft, name, b"content").await
+    }
+}
+
+#[tokio::test]
+async fn a_broken_upload_leaves_a_starter() {
+    let world = World::start().await;
+    let answer = world.upload_with("a", FaultKind::StarterAsset).await;
     assert_eq!(answer.status(), 502);
     let asset = &world.simulator.releases(REPO)[0].assets[0];
     assert_eq!(
         (asset.state.as_str(), asset.size, &asset.digest),
         ("starter", 0, &None)
     );
+}
+
+#[tokio::test]
+async fn an_upload_may_be_done_after_its_502() {
+    let world = World::start().await;
+    let kind = FaultKind::Deferred(502, Some(0.1));
+    assert_eq!(world.upload_with("a", kind).await.status(), 502);
+    assert!(world.simulator.releases(REPO)[0].assets.is_empty());
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    let asset = &world.simulator.releases(REPO)[0].assets[0];
+    assert_eq!(&asset.content[..], b"content");
+}
+
+#[tokio::test]
+async fn an_asset_may_get_a_name_that_nobody_foresees() {
+    let world = World::start().await;
+    let answer = world.upload_with("a-b.zip", FaultKind::RenamedAsset).await;
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(answer["name"], "a.b.zip");
+    assert_eq!(world.simulator.releases(REPO)[0].assets[0].name, "a.b.zip");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_is_bad() {
+    let world = World::start().await;
+    world.simulator.set_token("another");
+    let answer = world.call(reqwest::Method::GET, "").send().await.unwrap();
+    assert_eq!(answer.status(), 401);
 }

@@ -1,5 +1,6 @@
 //! Drafts, uploads, publishing.
 
+use github_simulator::Repository;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Method, Response};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{REPO, World};
 
 impl World {
-    async fn draft(&self, tag: &str) -> Value {
+    pub(crate) async fn draft(&self, tag: &str) -> Value {
         let body = json!({ "tag_name": tag, "name": tag, "body": "notes", "draft": true });
         let answer = self.post("/releases", body).await;
         assert_eq!(answer.status(), 201);
@@ -23,7 +24,12 @@ impl World {
             .unwrap()
     }
 
-    async fn upload(&self, release: &Value, name: &str, content: &'static [u8]) -> Response {
+    pub(crate) async fn upload(
+        &self,
+        release: &Value,
+        name: &str,
+        content: &'static [u8],
+    ) -> Response {
         let url = release["upload_url"].as_str().unwrap();
         let url = url.strip_suffix("{?name,label}").unwrap();
         let call = self
@@ -212,4 +218,27 @@ async fn assets_are_paged_read_and_deleted() {
             .status(),
         404
     );
+}
+
+#[tokio::test]
+async fn an_immutable_release_takes_and_loses_nothing() {
+    let world = World::start().await;
+    world.simulator.add_repository(Repository {
+        immutable_releases: true,
+        ..Repository::default()
+    });
+    let draft = world.draft("v1").await;
+    let asset: Value = world.upload(&draft, "a", b"a").await.json().await.unwrap();
+    let publish = world.patch(&draft["id"], json!({ "draft": false })).await;
+    let published: Value = publish.json().await.unwrap();
+    assert_eq!(published["immutable"], true);
+
+    assert_eq!(world.upload(&draft, "b", b"b").await.status(), 422);
+    let delete = format!("/releases/assets/{}", asset["id"]);
+    let delete = world.call(Method::DELETE, &delete).send().await.unwrap();
+    assert_eq!(delete.status(), 422);
+    let hide = world.patch(&draft["id"], json!({ "draft": true })).await;
+    assert_eq!(hide.status(), 422);
+    let releases = world.simulator.releases(REPO);
+    assert_eq!((releases[0].draft, releases[0].assets.len()), (false, 1));
 }

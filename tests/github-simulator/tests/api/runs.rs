@@ -300,3 +300,86 @@ async fn artifacts_expire_and_lie() {
         assert_ne!(artifact["digest"], digest, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_filtered_list_may_stand_still() {
+    let world = World::start().await;
+    let ids = |list: &serde_json::Value| -> Vec<u64> {
+        let runs = list["workflow_runs"].as_array().unwrap();
+        runs.iter().map(|run| run["id"].as_u64().unwrap()).collect()
+    };
+    let first = world.dispatch(json!({})).await.id;
+    world.simulator.freeze_search_index(REPO);
+    let second = world.dispatch(json!({})).await.id;
+    let filtered = world.get("/actions/runs?event=repository_dispatch").await;
+    assert_eq!(
+        (ids(&filtered), &filtered["total_count"]),
+        (vec![first], &1.into())
+    );
+    assert_eq!(ids(&world.get("/actions/runs").await), [second, first]);
+}
+
+#[tokio::test]
+async fn a_concurrency_group_runs_one_and_keeps_the_newest() {
+    let world = World::with(Script {
+        queue_seconds: 0.0,
+        run_seconds: 200.0,
+        one_at_a_time: true,
+        ..Script::default()
+    })
+    .await;
+    let first = world.dispatch(json!({})).await.id;
+    world.until(first, "in_progress").await;
+    let second = world.dispatch(json!({})).await.id;
+    assert_eq!(
+        world.until(second, "queued").await["conclusion"],
+        json!(null)
+    );
+    let third = world.dispatch(json!({})).await.id;
+    let dropped = world.until(second, "completed").await;
+    assert_eq!(dropped["conclusion"], "cancelled");
+    let jobs = world.get(&format!("/actions/runs/{second}/jobs")).await;
+    assert_eq!(jobs["total_count"], 0);
+    assert_eq!(world.until(third, "queued").await["id"], third);
+    assert_eq!(
+        world.until(first, "completed").await["conclusion"],
+        "success"
+    );
+    assert_eq!(
+        world.until(third, "completed").await["conclusion"],
+        "success"
+    );
+    let runs = world.simulator.runs(REPO);
+    assert!(runs[2].started_at >= runs[0].completed_at);
+}
+
+#[tokio::test]
+async fn what_a_failed_attempt_uploaded_stays_beside_the_next_one_s() {
+    let world = World::with(Script {
+        queue_seconds: 0.0,
+        run_seconds: 0.0,
+        conclusions: vec!["failure".into(), "success".into()],
+        failed_artifacts: vec![artifact("linux", "a"), artifact("windows", "half")],
+        artifacts: vec![artifact("windows", "whole")],
+        ..Script::default()
+    })
+    .await;
+    let id = world.dispatch(json!({})).await.id;
+    world.until(id, "completed").await;
+    let again = format!("/actions/runs/{id}/rerun-failed-jobs");
+    assert_eq!(world.post(&again, json!({})).await.status(), 201);
+    world.until(id, "completed").await;
+    let list = world.get(&format!("/actions/runs/{id}/artifacts")).await;
+    let artifacts = list["artifacts"].as_array().unwrap();
+    let names: Vec<&str> = artifacts
+        .iter()
+        .map(|a| a["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["windows", "windows", "linux"], "newest first");
+    let (newer, older) = (&artifacts[0], &artifacts[1]);
+    assert!(newer["created_at"].as_str() > older["created_at"].as_str());
+    assert!(
+        newer["id"].as_u64() < older["id"].as_u64(),
+        "ids do not tell"
+    );
+}

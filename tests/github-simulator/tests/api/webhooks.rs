@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::{Router, routing::post};
+use github_simulator::{WebhookFault, WebhookFaultKind};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -131,4 +132,34 @@ async fn tags_and_releases_are_told() {
         ("release", &json!("published"))
     );
     assert_eq!(told[1].1["release"]["tag_name"], "v3");
+}
+
+#[tokio::test]
+async fn webhooks_are_lost_late_and_doubled() {
+    let world = World::start().await;
+    let (url, received) = receiver().await;
+    world.simulator.set_webhook(&url, "secret");
+    for kind in [
+        WebhookFaultKind::Lost,
+        WebhookFaultKind::Late(0.2),
+        WebhookFaultKind::Doubled,
+    ] {
+        world.simulator.webhook_fault(WebhookFault {
+            event: "create".into(),
+            repo: Some(REPO.into()),
+            times: 1,
+            kind,
+        });
+    }
+    for tag in ["v1", "v2", "v3", "v4"] {
+        world.simulator.create_tag(REPO, tag);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let told = wait_for(&received, 4).await;
+    let tags: Vec<&Value> = told.iter().map(|(_, payload)| &payload["ref"]).collect();
+    assert_eq!(json!(tags), json!(["v3", "v3", "v4", "v2"]));
+    let received = received.lock().unwrap();
+    let delivery = |n: usize| &received[n].0["x-github-delivery"];
+    assert_eq!(delivery(0), delivery(1), "the same one again");
+    assert_ne!(delivery(1), delivery(2));
 }
