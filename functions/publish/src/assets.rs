@@ -9,6 +9,7 @@ use commons_domain::names::{Sha256, github_asset_name};
 use commons_domain::notes;
 use commons_domain::release::Release;
 use commons_domain::sums;
+use commons_domain::times::BUSY_WAIT;
 use commons_github::{Asset, Release as GitHubRelease};
 use commons_runtime::{Stage, StageError};
 
@@ -219,10 +220,15 @@ async fn put(
     }
     writes.turn().await?;
     let kind = "application/octet-stream";
-    let asset = stage
+    let uploaded = stage
         .github
         .upload_asset(&draft.upload_url, &file.name, kind, file.size, body)
-        .await?;
+        .await;
+    let asset = match uploaded {
+        // One that was sent before has arrived meanwhile: the next call compares it.
+        Err(error) if error.is_already_there() => return Err(Pause::Again { wait: BUSY_WAIT }),
+        uploaded => uploaded?,
+    };
     if !is_same(&asset, file) {
         let why = format!(
             "GitHub has {} as {:?}, {} bytes; {} was sent",

@@ -121,6 +121,11 @@ impl Error {
         }
     }
 
+    /// A name that is there already: 422 with that among its reasons.
+    pub fn is_already_there(&self) -> bool {
+        matches!(self, Self::Unprocessable { message, .. } if message.contains("already_exists"))
+    }
+
     /// Whether a write surely did not happen.
     pub fn definitely_not_done(&self) -> bool {
         !matches!(
@@ -139,13 +144,7 @@ impl Error {
         now: i64,
     ) -> Self {
         let call = call.to_owned();
-        let message = serde_json::from_str::<serde_json::Value>(body)
-            .ok()
-            .and_then(|json| {
-                json.get("message")
-                    .and_then(|m| m.as_str().map(str::to_owned))
-            })
-            .unwrap_or_else(|| format!("status {status}"));
+        let message = message_of(body).unwrap_or_else(|| format!("status {status}"));
         let number = |name: &str| {
             headers
                 .get(name)
@@ -202,6 +201,29 @@ impl Error {
     }
 }
 
+/// GitHub's message with the reasons that stand beside it, as
+/// `Validation Failed (name already_exists)`.
+fn message_of(body: &str) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(body).ok()?;
+    let message = json["message"].as_str()?;
+    let reasons = json["errors"].as_array().into_iter().flatten();
+    let reasons: Vec<String> = reasons
+        .filter_map(|reason| {
+            let code = reason["code"].as_str()?;
+            let field = reason["field"].as_str().unwrap_or_default();
+            let said = reason["message"].as_str().unwrap_or_default();
+            let words = [field, code, said];
+            let words = words.into_iter().filter(|word| !word.is_empty());
+            Some(words.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    Some(if reasons.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{message} ({})", reasons.join(", "))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +261,18 @@ mod tests {
             )),
             Some(60)
         );
+    }
+
+    #[test]
+    fn reasons_stand_beside_the_message() {
+        let body = r#"{"message":"Validation Failed","errors":[
+            {"resource":"ReleaseAsset","code":"already_exists","field":"name"},
+            {"code":"custom","message":"too many"}]}"#;
+        let there = classify(422, &[], body);
+        let told = "Validation Failed (name already_exists, custom too many)";
+        assert!(there.to_string().ends_with(told), "{there}");
+        assert!(there.is_already_there());
+        assert!(!classify(422, &[], r#"{"message":"Validation Failed"}"#).is_already_there());
     }
 
     #[test]

@@ -216,6 +216,18 @@ async fn an_upload_that_broke_off_is_made_anew_unseen() {
 }
 
 #[tokio::test]
+async fn an_upload_that_arrives_after_its_502_is_taken_for_what_it_is() {
+    let world = complete().await;
+    world.fault("POST", ASSETS, FaultKind::Deferred(502, Some(0.15)));
+    assert_eq!(world.publish().await.unwrap().next, Next::Again);
+    // The next one asks while it is not there yet, and sends it when it is.
+    world.fault("POST", ASSETS, FaultKind::Delay(0.3));
+    assert_eq!(world.publish().await.unwrap().next, Next::Again);
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    whole(&world).await;
+}
+
+#[tokio::test]
 async fn a_foreign_asset_in_the_draft_is_named_and_kept_and_nothing_is_seen() {
     let world = complete().await;
     let github = &world.stage.github;
