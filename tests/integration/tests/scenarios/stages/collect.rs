@@ -409,6 +409,17 @@ async fn a_transfer_that_breaks_off_is_begun_again() {
 }
 
 #[tokio::test]
+async fn a_transfer_that_is_cut_short_unsaid_is_begun_again() {
+    let world = green_sdk(|_| {}).await;
+    world.faults("GET", "/_blob/{key}", FaultKind::CutShort, 2);
+    assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
+    let build = world.build("bllvm-sdk").await;
+    for asset in list(&world, &build).await.assets {
+        assert_eq!(Sha256::of(&world.object(&asset.key).await), asset.sha256);
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_killed_anywhere_is_finished_by_the_next() {
     let world = green_sdk(|_| {}).await;
     for milliseconds in [5, 20, 50, 80] {
