@@ -96,6 +96,13 @@ impl GitHub {
         })
     }
 
+    /// The same client with another token.
+    pub fn with_token(&self, token: SecretString) -> Self {
+        let mut other = self.clone();
+        other.settings.token = token;
+        other
+    }
+
     /// A read: tried again where GitHub could not be seen, not where it limits.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let call = format!("GET {path}");

@@ -30,12 +30,18 @@ pub struct Stage {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Stage {
-    /// From the environment, with the token read from Secrets Manager.
-    pub async fn from_env() -> Result<Self, StageError> {
+/// What lives as long as the environment: the clients, without a token for GitHub.
+pub(crate) struct Environment {
+    aws: aws_config::SdkConfig,
+    stage: Stage,
+}
+
+impl Environment {
+    /// From the variables.
+    pub(crate) async fn read() -> Result<Self, StageError> {
         let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
         let aws = aws().await;
-        let token = secret(&aws, &config.github_token_secret).await?;
+        let token = SecretString::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let internal = |error: String| StageError::Internal(error);
         let api_url = &config.github_api_url;
@@ -48,16 +54,29 @@ impl Stage {
         )
         .map_err(|error| internal(error.to_string()))?;
         let github = GitHub::new(settings).map_err(|error| internal(error.to_string()))?;
-        Ok(Self {
+        let stage = Stage {
             store: store(&aws, &config, Arc::clone(&clock)),
             objects: Objects::new(s3(&aws), &config.bucket),
             github,
             states: aws_sdk_sfn::Client::new(&aws),
             clock,
             config,
-        })
+        };
+        Ok(Self { aws, stage })
     }
 
+    /// What one call works with. The token is read anew: while a release waits for its
+    /// runs, one may expire and be replaced.
+    pub(crate) async fn stage(&self) -> Result<Stage, StageError> {
+        let token = secret(&self.aws, &self.stage.config.github_token_secret).await?;
+        Ok(Stage {
+            github: self.stage.github.with_token(token),
+            ..self.stage.clone()
+        })
+    }
+}
+
+impl Stage {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

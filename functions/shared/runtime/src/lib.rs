@@ -9,6 +9,7 @@ mod error;
 mod late;
 mod sight;
 
+use clients::Environment;
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use clock::SystemClock;
 pub use config::{Config, MissingVariables};
@@ -35,7 +36,7 @@ pub fn init_tracing() {
 }
 
 /// Runs a stage as a Lambda function: `handle` for each invocation, with the
-/// clients made once. A failure is logged here, once.
+/// clients made once and the token read each time. A failure is logged here, once.
 pub async fn run<I, O, F, Fut>(handle: F) -> Result<(), lambda_runtime::Error>
 where
     I: DeserializeOwned,
@@ -44,14 +45,15 @@ where
     Fut: Future<Output = Result<O, StageError>>,
 {
     init_tracing();
-    let stage = Stage::from_env().await?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<I>| {
-        let answer = handle(stage.clone(), event.payload);
-        async move {
-            answer.await.inspect_err(
-                |error| tracing::error!(error_type = error.name(), %error, "the stage failed"),
-            )
-        }
+    let environment = Environment::read().await?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<I>| {
+        let answer = match environment.stage().await {
+            Ok(stage) => handle(stage, event.payload).await,
+            Err(error) => Err(error),
+        };
+        answer.inspect_err(
+            |error| tracing::error!(error_type = error.name(), %error, "the stage failed"),
+        )
     }))
     .await
 }
