@@ -121,7 +121,7 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
         .unwrap_or_default();
     let of_asset = request.uri().path().contains("/releases/assets/");
     let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
-    match app.with(|world, _| world.token == token) {
+    match app.with(|world, _| world.tokens.iter().any(|known| known == token)) {
         true if known => Ok(()),
         // What is published in a public repository anybody may read; here that is needed
         // for downloads only.

@@ -94,6 +94,14 @@ impl Simulator {
         self.app.with(|world, _| world.faults.push(fault));
     }
 
+    /// Commits no fault any more that was told until now.
+    pub fn heal(&self) {
+        self.app.with(|world, _| {
+            world.faults.clear();
+            world.webhook_faults.clear();
+        });
+    }
+
     /// Commits a fault on the next webhooks that match; earlier faults go first.
     pub fn webhook_fault(&self, fault: WebhookFault) {
         self.app.with(|world, _| world.webhook_faults.push(fault));
@@ -110,9 +118,15 @@ impl Simulator {
         frozen.unwrap_or_else(|_: crate::model::refusal::Refusal| missing(repo));
     }
 
-    /// Lets this token in from now on, and no other.
-    pub fn set_token(&self, token: &str) {
-        self.app.with(|world, _| world.token = token.into());
+    /// Lets another token of the same user in as well.
+    pub fn add_token(&self, token: &str) {
+        self.app.with(|world, _| world.tokens.push(token.into()));
+    }
+
+    /// Answers this token 401 from now on.
+    pub fn revoke_token(&self, token: &str) {
+        self.app
+            .with(|world, _| world.tokens.retain(|known| known != token));
     }
 
     /// Sets where webhooks go and the secret that signs them.

@@ -51,6 +51,8 @@ pub struct ReleaseView {
     pub draft: bool,
     /// Marked as not ready for production.
     pub prerelease: bool,
+    /// Nothing of it can be changed any more.
+    pub immutable: bool,
     /// The notes.
     pub body: String,
     /// Where the tag is made.

@@ -60,7 +60,7 @@ pub(crate) struct Blob {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) render: Render,
-    pub(crate) token: String,
+    pub(crate) tokens: Vec<String>,
     pub(crate) login: String,
     pub(crate) speed: f64,
     pub(crate) webhook: Option<(String, String)>,
@@ -83,7 +83,7 @@ impl World {
     pub(crate) fn new(settings: Settings, render: Render) -> Self {
         Self {
             render,
-            token: settings.token,
+            tokens: vec![settings.token],
             login: settings.login,
             speed: settings.speed,
             webhook: settings.webhook,
@@ -375,7 +375,7 @@ impl World {
     ) -> String {
         self.blobs.retain(|_, blob| blob.expires_at > now);
         self.serial += 1;
-        let key = sha256(format!("{}{}{now}", self.token, self.serial).as_bytes());
+        let key = sha256(format!("{:?}{}{now}", self.tokens, self.serial).as_bytes());
         let key = key["sha256:".len()..][..32].to_string();
         let expires_at = now + BLOB_LIFETIME;
         let blob = Blob {

@@ -150,6 +150,7 @@ impl Release {
             name: self.name.clone(),
             draft: self.draft,
             prerelease: self.prerelease,
+            immutable: self.immutable,
             body: self.body.clone(),
             target_commitish: self.target_commitish.clone(),
             assets: assets.collect(),

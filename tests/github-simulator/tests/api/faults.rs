@@ -173,7 +173,12 @@ async fn an_asset_may_get_a_name_that_nobody_foresees() {
 #[tokio::test]
 async fn a_token_that_expires_is_bad() {
     let world = World::start().await;
-    world.simulator.set_token("another");
-    let answer = world.call(reqwest::Method::GET, "").send().await.unwrap();
-    assert_eq!(answer.status(), 401);
+    world.simulator.add_token("another");
+    world.get("").await;
+    world.simulator.revoke_token("simulated-token");
+    let call = || world.call(reqwest::Method::GET, "");
+    assert_eq!(call().send().await.unwrap().status(), 401);
+    let url = format!("{}/repos/{REPO}", world.simulator.api_url());
+    let other = world.client.get(url).bearer_auth("another");
+    assert_eq!(other.send().await.unwrap().status(), 200);
 }
