@@ -125,20 +125,32 @@ pub struct World {
 impl World {
     /// Starts a cloud and a simulator, and deploys the template.
     pub async fn start() -> World {
-        World::launch(false, &Settings::default().token, WEBHOOK_SECRET).await
+        World::with(fixture(MANIFEST)).await
+    }
+
+    /// The same with these repositories.
+    pub async fn with(repositories: Vec<Repository>) -> World {
+        let token = Settings::default().token;
+        World::launch(false, &token, WEBHOOK_SECRET, repositories).await
     }
 
     /// The same, where a function may do only what its role in the template allows.
     pub async fn start_with_roles_enforced() -> World {
-        World::launch(true, &Settings::default().token, WEBHOOK_SECRET).await
+        let token = Settings::default().token;
+        World::launch(true, &token, WEBHOOK_SECRET, fixture(MANIFEST)).await
     }
 
     /// The same with other secrets.
     pub async fn start_with_secrets(token: &str, webhook_secret: &str) -> World {
-        World::launch(false, token, webhook_secret).await
+        World::launch(false, token, webhook_secret, fixture(MANIFEST)).await
     }
 
-    async fn launch(auth: bool, token: &str, webhook_secret: &str) -> World {
+    async fn launch(
+        auth: bool,
+        token: &str,
+        webhook_secret: &str,
+        repositories: Vec<Repository>,
+    ) -> World {
         let shared = Shared::get().await;
         let (cloud, log) = shared.cloud(auth).await;
         let settings = Settings {
@@ -148,7 +160,7 @@ impl World {
             ..Settings::default()
         };
         let github = Simulator::start(settings).await.expect("the simulator");
-        for repository in fixture(MANIFEST) {
+        for repository in repositories {
             github.add_repository(repository);
         }
         let account = cloud.account("000000000000").expect("an account");
@@ -207,6 +219,42 @@ impl World {
             .await
             .expect("the executions");
         answer["executions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The child executions of an execution's Map: their ARNs.
+    pub async fn children(&self, execution: &str) -> Vec<String> {
+        let call = async |action: &str, body: Value, list: &str| {
+            let answer = self.account.call(Service::States, action, body).await;
+            let answer = answer.expect("an answer of Step Functions");
+            answer[list].as_array().cloned().unwrap_or_default()
+        };
+        let parent = json!({"executionArn": execution});
+        let mut children = Vec::new();
+        for map in call("ListMapRuns", parent, "mapRuns").await {
+            let of_map = json!({"mapRunArn": map["mapRunArn"]});
+            for child in call("ListExecutions", of_map, "executions").await {
+                children.push(child["executionArn"].as_str().expect("its ARN").to_owned());
+            }
+        }
+        children
+    }
+
+    /// The events of an execution, oldest first.
+    pub async fn history(&self, execution: &str) -> Vec<Value> {
+        let mut body = json!({"executionArn": execution, "maxResults": 1000});
+        let mut events = Vec::new();
+        loop {
+            let page = self
+                .account
+                .call(Service::States, "GetExecutionHistory", body.clone())
+                .await
+                .expect("the history");
+            events.extend(page["events"].as_array().cloned().unwrap_or_default());
+            if page["nextToken"].is_null() {
+                return events;
+            }
+            body["nextToken"] = page["nextToken"].clone();
+        }
     }
 
     /// Waits until an execution is started, by a webhook; its ARN.

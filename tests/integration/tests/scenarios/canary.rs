@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use github_simulator::{Fault, FaultKind, Script};
 use integration::{RELEASE_REPOSITORY, World};
 use local_cloud::Service;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TOKEN: &str = "canary-token-4f1d6b1c8a";
 const WEBHOOK_SECRET: &str = "canary-signature-77b0c2e9d3";
@@ -39,24 +39,19 @@ async fn written(world: &World) -> BTreeMap<&'static str, Vec<String>> {
         }
     }
 
-    let mut executions: Vec<Value> = Vec::new();
+    let mut executions: Vec<String> = Vec::new();
     for execution in world.executions().await {
-        let arn = json!({"executionArn": execution["executionArn"]});
-        let maps = call(Service::States, "ListMapRuns", arn.clone()).await;
+        let arn = execution["executionArn"].as_str().unwrap().to_owned();
+        executions.extend(world.children(&arn).await);
         executions.push(arn);
-        for map in maps["mapRuns"].as_array().unwrap() {
-            let body = json!({"mapRunArn": map["mapRunArn"]});
-            let children = call(Service::States, "ListExecutions", body).await;
-            for child in children["executions"].as_array().unwrap() {
-                executions.push(json!({"executionArn": child["executionArn"]}));
-            }
-        }
     }
     for execution in executions {
-        let state = call(Service::States, "DescribeExecution", execution.clone()).await;
+        let arn = json!({"executionArn": execution});
+        let state = call(Service::States, "DescribeExecution", arn).await;
         add("an execution", state.to_string());
-        let history = call(Service::States, "GetExecutionHistory", execution).await;
-        add("a history", history.to_string());
+        for event in world.history(&execution).await {
+            add("a history", event.to_string());
+        }
     }
 
     for item in world.table().await {

@@ -171,3 +171,30 @@ fn the_code_map_is_of_the_code_that_is_there() {
     }
     assert!(seen > 10, "{seen} paths");
 }
+
+#[test]
+fn every_way_of_going_wrong_has_its_test() {
+    let header = "| # | what happens | where it was reported | what is done | the test |";
+    let rows = table(&read("docs/failure-modes.md"), header);
+    assert_eq!(rows.len(), 18);
+    let mut told = Vec::new();
+    for (number, row) in (1..).zip(&rows) {
+        assert_eq!(row[0], number.to_string());
+        let test = code(&row[4]).unwrap();
+        assert!(test.starts_with(&format!("mode_{number:02}_")), "{test}");
+        told.push(test.to_owned());
+    }
+    let folder = root().join("tests/integration/tests/scenarios/modes");
+    let mut tests = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        // Its attribute stands directly before a test.
+        for after in text.split("test]\n").skip(1) {
+            let line = after.lines().next().unwrap();
+            let (_, name) = line.split_once("fn ").unwrap();
+            tests.push(name.split('(').next().unwrap().to_owned());
+        }
+    }
+    tests.sort_unstable();
+    assert_eq!(tests, told);
+}

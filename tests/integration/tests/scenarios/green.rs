@@ -56,23 +56,3 @@ async fn six_components_are_built_in_order_and_published() {
     assert!(release.body.contains("bllvm-consensus"));
     world.stop().await;
 }
-
-#[tokio::test]
-async fn a_second_execution_steps_aside() {
-    let world = World::start().await;
-    let first = world.release("v0.1.0").await;
-    while world.items("v0.1.0", "release").await.is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    let second = world.release("v0.1.0").await;
-    let aside = world.ended(&second).await;
-    assert_eq!(aside["status"], "SUCCEEDED", "{aside}");
-    assert_eq!(
-        world.items("v0.1.0", "release").await[0]["lease"],
-        first.as_str()
-    );
-    let ended = world.ended(&first).await;
-    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
-    assert_eq!(world.github.releases(RELEASE_REPOSITORY).len(), 1);
-    world.stop().await;
-}
