@@ -9,7 +9,9 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Collected;
 use commons_domain::times::{BUSY_WAIT, backoff};
-use commons_runtime::{Stage, StageError, end_build, in_sight, wait_out_of_sight};
+use commons_runtime::{
+    Stage, StageError, block_dependents, end_build, in_sight, wait_out_of_sight,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{CollectError, Job, Means, collect_run};
@@ -66,6 +68,11 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         BuildStatus::Collected => return Ok(answer(Next::Built)),
         // It has expired, and whoever wrote that died: Dispatch knows how long to wait.
         BuildStatus::Retrying => return Ok(answer(Next::Retry)),
+        // Whoever ended it here may have died before it told what waits.
+        BuildStatus::Failure => {
+            block_dependents(&stage, &build).await?;
+            return Ok(answer(Next::Over));
+        }
         _ => return Ok(answer(Next::Over)),
     }
     let (Some(run_id), Some(run_attempt)) = (build.workflow_run_id, build.run_attempt) else {

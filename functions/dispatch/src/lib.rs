@@ -19,7 +19,7 @@ use commons_domain::lock::{self, Lock, LockDecision};
 use commons_domain::manifest::Trigger;
 use commons_domain::names::ReleaseKey;
 use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE, RUN_APPEAR_TIMEOUT};
-use commons_runtime::{Stage, StageError, cancel_orphan, end_build, in_sight};
+use commons_runtime::{Stage, StageError, block_dependents, cancel_orphan, end_build, in_sight};
 use serde::{Deserialize, Serialize};
 
 /// Which build.
@@ -105,7 +105,13 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     match readiness_now {
         Readiness::OnItsWay => Ok(answer(Next::AwaitRun, &build)),
         Readiness::Green => Ok(answer(Next::Green, &build)),
-        Readiness::Over => Ok(answer(Next::Over, &build)),
+        Readiness::Over => {
+            // Whoever ended it here may have died before it told what waits.
+            if build.status == BuildStatus::Failure {
+                block_dependents(&stage, &build).await?;
+            }
+            Ok(answer(Next::Over, &build))
+        }
         Readiness::NotReady(_) => Ok(answer(Next::AwaitDependencies, &build)),
         Readiness::NotBefore(at) => {
             let left =
