@@ -11,37 +11,17 @@ use crate::{Look, Next, StoreOr, run_over};
 
 /// One more step towards the end of a run that takes too long.
 ///
-/// Running it twice is safe: what was asked for is written down, and a run that has ended
-/// refuses to be cancelled.
+/// Running it twice is safe: what is asked for is written down first, and a run that has
+/// ended refuses to be cancelled.
 pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Result<Next, Look> {
-    // The owner is read again before each write to GitHub.
-    let own = stage.store.own_release(&build.release, build.generation);
-    let patience = stage.config.speed.real(FORCE_CANCEL_AFTER);
     let Some(asked_at) = build.cancel_asked_at else {
-        let why = match run.status.as_str() {
-            "waiting" => waiting_for(stage, build, run, why).await?,
-            _ => why,
-        };
-        own.await.map_err(StoreOr)?;
-        match stage.github.cancel(&build.repository, run.id).await {
-            // It ended in this moment: the next look sees how.
-            Ok(()) | Err(Error::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let cancelled = Build {
-            overdue: Some(why.clone()),
-            cancel_asked_at: Some(stage.now()),
-            ..build.clone()
-        };
-        let asked = format!("run {} is asked to end: {why}", run.id);
-        let changed = stage.store.change_build(build, &cancelled, &asked);
-        changed.await.map_err(StoreOr)?;
-        return Ok(Next::Soon);
+        return cancel(stage, build, run, why).await;
     };
+    let patience = stage.config.speed.real(FORCE_CANCEL_AFTER);
     if stage.now() <= asked_at + patience {
         return Ok(Next::Soon);
     }
-    own.await.map_err(StoreOr)?;
+    own(stage, build).await?;
     match stage.github.force_cancel(&build.repository, run.id).await {
         Ok(()) => {
             let forced = format!("run {} did not heed it, and is cancelled by force", run.id);
@@ -52,6 +32,47 @@ pub async fn give_up(stage: &Stage, build: &Build, run: &Run, why: String) -> Re
         Err(Error::Conflict { .. }) => Ok(Next::Soon),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Asks GitHub to cancel the run. Why is written down first: who dies after the call
+/// leaves a run that looks as if a person had cancelled it.
+async fn cancel(stage: &Stage, build: &Build, run: &Run, why: String) -> Result<Next, Look> {
+    let (overdue, why) = match &build.overdue {
+        Some(why) => (build.clone(), why.clone()),
+        None => {
+            let why = match run.status.as_str() {
+                "waiting" => waiting_for(stage, build, run, why).await?,
+                _ => why,
+            };
+            let overdue = Build {
+                overdue: Some(why.clone()),
+                ..build.clone()
+            };
+            let changed = stage.store.change_build(build, &overdue, &why);
+            changed.await.map_err(StoreOr)?;
+            (overdue, why)
+        }
+    };
+    own(stage, build).await?;
+    match stage.github.cancel(&build.repository, run.id).await {
+        // It ended in this moment: the next look sees how.
+        Ok(()) | Err(Error::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let asked = Build {
+        cancel_asked_at: Some(stage.now()),
+        ..overdue.clone()
+    };
+    let reason = format!("run {} is asked to end: {why}", run.id);
+    let changed = stage.store.change_build(&overdue, &asked, &reason);
+    changed.await.map_err(StoreOr)?;
+    Ok(Next::Soon)
+}
+
+/// The owner is read again before each write to GitHub.
+async fn own(stage: &Stage, build: &Build) -> Result<(), Look> {
+    let own = stage.store.own_release(&build.release, build.generation);
+    own.await.map(drop).map_err(|error| StoreOr(error).into())
 }
 
 /// The sentence with the approvals that the run waits for.
