@@ -3,7 +3,7 @@
 use commons_domain::build::Build;
 use commons_domain::notes;
 use commons_domain::release::Release;
-use commons_domain::times::DISPATCH_DEADLINE;
+use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::{NewRelease, Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
 use jiff::Timestamp;
@@ -93,13 +93,19 @@ async fn create(
         });
     }
     writes.turn().await?;
+    let deadline = stage.now() + DISPATCH_BEGINS + DISPATCH_DEADLINE;
     let intent = Release {
-        draft_deadline: Some(stage.now() + DISPATCH_DEADLINE),
+        draft_deadline: Some(deadline),
         ..release.clone()
     };
     let why = "a draft is created";
     let written = stage.store.change_release(release, &intent, why).await;
     written.map_err(StageError::from)?;
+    if stage.now() + DISPATCH_DEADLINE > deadline {
+        // Others count on the deadline: who looks after it creates the draft.
+        tracing::warn!("too late to act on the intent");
+        return Err(Pause::Again { wait: BUSY_WAIT });
+    }
     let tag = release.key.version();
     let new = NewRelease {
         tag_name: tag.to_string(),
