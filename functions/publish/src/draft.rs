@@ -173,7 +173,8 @@ pub async fn publish(
     let update = ReleaseUpdate {
         body: Some(notes.to_owned()),
         target_commitish: release.target_commit.clone(),
-        draft: Some(release.stop_at_draft),
+        // What stops at its draft says nothing of it: a later owner may have published it.
+        draft: (!release.stop_at_draft).then_some(false),
         prerelease: Some(release.prerelease),
         make_latest: Some(
             if release.prerelease {
