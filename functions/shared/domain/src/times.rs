@@ -7,6 +7,9 @@ use std::time::Duration;
 pub const DISPATCH_DEADLINE: Duration = Duration::from_secs(10);
 /// An intent is acted on within this, or not at all.
 pub const DISPATCH_BEGINS: Duration = Duration::from_secs(3);
+/// Who owns a release is known for this long: an answer that took longer is old news. Real
+/// time, whatever the speed.
+pub const OWNER_KNOWN: Duration = Duration::from_secs(3);
 /// A dispatched run must appear within this after the dispatch's deadline.
 pub const RUN_APPEAR_TIMEOUT: Duration = Duration::from_secs(600);
 /// What a build waits whose repository's dispatch lock is held, or that cannot see.

@@ -4,11 +4,14 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
 use commons_domain::timeline::Event;
+use commons_domain::times::OWNER_KNOWN;
 
 use crate::item::{Update, from_item, key, number, text, to_item};
 use crate::{Store, StoreError};
 
 const SORT_KEY: &str = "release";
+/// How often the owner is asked for before it is said to be out of sight.
+const READS: usize = 3;
 
 impl Store {
     /// The release, read consistently.
@@ -19,20 +22,41 @@ impl Store {
         }
     }
 
-    /// The release, if this generation owns it.
+    /// The release, if this generation owns it. An answer that was long on its way is
+    /// asked for again: another owner may have taken the release over meanwhile, and what
+    /// follows is often a write to GitHub, which has no conditions.
     pub async fn own_release(
         &self,
         key: &ReleaseKey,
         generation: u64,
     ) -> Result<Release, StoreError> {
-        let release = self
-            .release(key)
-            .await?
-            .ok_or_else(|| StoreError::Missing {
-                what: format!("release {key}"),
-            })?;
+        for _ in 0..READS {
+            let (fresh, release) = self.owned(key, generation).await?;
+            if fresh {
+                return Ok(release);
+            }
+        }
+        Err(StoreError::Unavailable {
+            action: "GetItem",
+            code: "TooSlow".into(),
+            message: format!("who owns {key} is answered too late every time"),
+        })
+    }
+
+    /// The release, if this generation owns it, and whether that is news.
+    async fn owned(
+        &self,
+        key: &ReleaseKey,
+        generation: u64,
+    ) -> Result<(bool, Release), StoreError> {
+        let asked = self.clock.now();
+        let read = self.release(key).await?;
+        let fresh = self.clock.now() <= asked + OWNER_KNOWN;
+        let release = read.ok_or_else(|| StoreError::Missing {
+            what: format!("release {key}"),
+        })?;
         if release.generation == generation {
-            Ok(release)
+            Ok((fresh, release))
         } else {
             Err(StoreError::LeaseLost {
                 release: key.clone(),
