@@ -161,23 +161,14 @@ impl GitHub {
 
     /// `POST …/actions/runs/{id}/force-cancel`: for one that does not heed a cancel.
     pub async fn force_cancel(&self, repository: &RepoName, run: u64) -> Result<(), Error> {
-        self.write(
-            Method::POST,
-            &format!("/repos/{repository}/actions/runs/{run}/force-cancel"),
-            None,
-        )
-        .await
-        .map(drop)
+        let path = format!("/repos/{repository}/actions/runs/{run}/force-cancel");
+        self.write_again(Method::POST, &path).await.map(drop)
     }
 
-    /// `POST …/actions/runs/{id}/cancel`; a conflict when it has ended.
+    /// `POST …/actions/runs/{id}/cancel`; a conflict when it has ended. It may be asked
+    /// for twice.
     pub async fn cancel(&self, repository: &RepoName, run: u64) -> Result<(), Error> {
-        self.write(
-            Method::POST,
-            &format!("/repos/{repository}/actions/runs/{run}/cancel"),
-            None,
-        )
-        .await
-        .map(drop)
+        let path = format!("/repos/{repository}/actions/runs/{run}/cancel");
+        self.write_again(Method::POST, &path).await.map(drop)
     }
 }

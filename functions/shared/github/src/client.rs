@@ -119,7 +119,22 @@ impl GitHub {
 
     /// A read whose answer is not parsed.
     pub(crate) async fn read(&self, path: &str, accept: &str) -> Result<Response, Error> {
-        let once = || self.send(Method::GET, path, None, accept);
+        self.repeatable(Method::GET, path, accept).await
+    }
+
+    /// A write without a body that may be made twice: tried again as a read is.
+    pub(crate) async fn write_again(&self, method: Method, path: &str) -> Result<Response, Error> {
+        self.repeatable(method, path, "application/vnd.github+json")
+            .await
+    }
+
+    async fn repeatable(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+    ) -> Result<Response, Error> {
+        let once = || self.send(method.clone(), path, None, accept);
         let wait = self.settings.speed.real(Duration::from_millis(500));
         once.retry(
             ExponentialBuilder::default()

@@ -170,7 +170,7 @@ async fn a_late_run_that_shows_no_nonce_is_cancelled_though_the_first_try_failed
     let world = StageWorld::with(repositories).await;
     let (world, build) = stopped_in_the_post_of(world).await;
     let late = appears(&world, &build);
-    world.fault("POST", CANCEL, FaultKind::Status(503, None));
+    world.faults("POST", CANCEL, FaultKind::Status(503, None), 3);
     assert!(world.settle(sweep()).await.is_err(), "it is told");
     world.settle(sweep()).await.unwrap();
     is_cancelled(&world, late).await;
