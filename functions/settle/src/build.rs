@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use commons_domain::build::Build;
-use commons_domain::lock::{Settled, settled};
+use commons_domain::lock::{Lock, Settled, settled};
 use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
 use commons_github::Error;
@@ -195,7 +195,15 @@ async fn settle_lock(stage: &Stage, build: &Build) -> Result<Settled, StageError
     store.own_release(&build.release, build.generation).await?;
     match settled {
         Settled::Leave => {}
-        Settled::Orphan => store.orphan_lock(&build.repository, &lock.nonce).await?,
+        Settled::Orphan => {
+            let orphan = Lock {
+                orphaned: true,
+                ..lock.clone()
+            };
+            // One that is not as it was read any more was freed by who claimed the run.
+            let name = &build.repository;
+            store.take_lock(name, Some(&lock), &orphan).await?;
+        }
         Settled::Free => store.release_lock(&build.repository, &lock.nonce).await?,
     }
     Ok(settled)
