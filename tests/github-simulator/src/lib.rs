@@ -28,6 +28,7 @@ mod webhook;
 
 pub use fixture::fixture_repositories;
 pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
+pub use server::{Acceptor, Cutter};
 pub use settings::{Error, Fault, FaultKind, Settings, WebhookFault, WebhookFaultKind};
 pub use simulator::Simulator;
 pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView};

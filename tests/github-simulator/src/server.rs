@@ -121,17 +121,17 @@ impl App {
     }
 }
 
-/// Accepts connections that can be cut.
+/// Accepts connections that can be cut, for `axum::serve`.
 #[derive(Debug)]
-pub(crate) struct Acceptor(pub(crate) TcpListener);
+pub struct Acceptor(pub TcpListener);
 
-/// Cuts the connection that a request came over.
+/// Cuts the connection that a request came over; axum's `ConnectInfo` has it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cutter(Arc<AtomicBool>);
+pub struct Cutter(Arc<AtomicBool>);
 
 impl Cutter {
     /// From now on the connection fails instead of carrying the answer.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
@@ -145,7 +145,7 @@ impl Cutter {
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     cutter: Cutter,
 }

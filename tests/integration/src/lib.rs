@@ -1,11 +1,14 @@
 //! A world per test: an account of the shared local cloud with the template
 //! deployed into it, and a GitHub simulator of its own.
 
+mod clock;
+pub mod matrix;
 pub mod oracle;
 mod rights;
 mod stage;
 pub mod tools;
 
+pub use clock::MovedClock;
 pub use rights::{Holder, Permission, Rights};
 pub use stage::{StageWorld, repository};
 

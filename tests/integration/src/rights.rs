@@ -7,9 +7,10 @@
 //! a refusal is known at once instead of after the state machine's retries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::Credentials;
-use commons_runtime::{Config, Stage, StageError};
+use commons_runtime::{Config, Stage, StageError, SystemClock};
 use local_cloud::{Account, Service};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
@@ -78,7 +79,8 @@ impl Rights {
     /// A world with this manifest whose stage may do everything: it sets the scene.
     pub async fn world(&self, manifest: Option<&str>) -> StageWorld {
         let manifest = manifest.unwrap_or(MANIFEST);
-        let mut world = StageWorld::within(&self.cloud, fixture(manifest)).await;
+        let mut world =
+            StageWorld::within(&self.cloud, Arc::new(SystemClock), fixture(manifest)).await;
         let machine = &mut world.stage.config.state_machine_arn;
         *machine = machine.replace(DEPLOYED, world.account.id());
         // The role of a machine that only waits.
@@ -126,9 +128,8 @@ impl Rights {
         let credentials = Credentials::new(id[0], secret[0], None, None, "the test");
         let aws = stage::configuration(self.cloud.endpoint(), credentials);
         let config: Config = world.stage.config.clone();
-        let token = github_simulator::Settings::default().token;
         Holder {
-            stage: stage::stage(&aws, config, token),
+            stage: stage::stage(&aws, config, Arc::new(SystemClock)),
             aws,
             secrets,
         }

@@ -63,12 +63,21 @@ impl StageWorld {
 
     /// With these repositories.
     pub async fn with(repositories: Vec<Repository>) -> StageWorld {
+        Self::by(Arc::new(SystemClock), repositories).await
+    }
+
+    /// With these repositories, where the stages go by this clock.
+    pub async fn by(clock: Arc<dyn Clock>, repositories: Vec<Repository>) -> StageWorld {
         let cloud = CLOUD.get_or_init(|| Cloud::start(false)).await;
-        Self::within(cloud, repositories).await
+        Self::within(cloud, clock, repositories).await
     }
 
     /// In an account of this cloud.
-    pub(crate) async fn within(cloud: &Cloud, repositories: Vec<Repository>) -> StageWorld {
+    pub(crate) async fn within(
+        cloud: &Cloud,
+        clock: Arc<dyn Clock>,
+        repositories: Vec<Repository>,
+    ) -> StageWorld {
         let Cloud {
             cloud,
             stack,
@@ -79,7 +88,6 @@ impl StageWorld {
             record: true,
             ..Settings::default()
         };
-        let token = settings.token.clone();
         let github = Simulator::start(settings).await.expect("the simulator");
         for repository in repositories {
             github.add_repository(repository);
@@ -88,8 +96,7 @@ impl StageWorld {
         let account = cloud.account(&id).expect("an account");
         let created = account.call(Service::DynamoDb, "CreateTable", table.clone());
         created.await.expect("a table");
-        let owner = Credentials::new(&id, "local", None, None, "the test");
-        let aws = configuration(cloud.endpoint(), owner);
+        let aws = configuration(cloud.endpoint(), owner(&id));
         let bucket = bucket_of(&id);
         let created = s3(&aws).create_bucket().bucket(&bucket).send().await;
         created.expect("a bucket");
@@ -105,7 +112,7 @@ impl StageWorld {
             private_transfers: true,
             write_limits: Limits::new(80, 500, 1, Speed(SPEED)),
         };
-        let stage = stage(&aws, config, token);
+        let stage = stage(&aws, config, clock);
         StageWorld {
             github,
             stage,
@@ -429,6 +436,11 @@ pub(crate) fn configuration(endpoint: &str, credentials: Credentials) -> aws_con
         .build()
 }
 
+/// The credentials of an account's owner.
+pub(crate) fn owner(account: &str) -> Credentials {
+    Credentials::new(account, "local", None, None, "the test")
+}
+
 /// The bucket of a world; all accounts share one namespace of buckets.
 pub(crate) fn bucket_of(account: &str) -> String {
     format!("artifacts-{account}")
@@ -440,10 +452,10 @@ pub(crate) fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
 }
 
 /// The clients, as the functions make them from their environment.
-pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, token: String) -> Stage {
+pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, clock: Arc<dyn Clock>) -> Stage {
     let states = aws_sdk_sfn::Client::new(aws);
     let dynamo = aws_sdk_dynamodb::Client::new(aws);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let token = Settings::default().token;
     let settings = commons_github::Settings::new(
         &config.github_api_url,
         token.into(),

@@ -10,6 +10,7 @@ mod drift;
 mod ends;
 mod failure;
 mod green;
+mod matrix;
 mod modes;
 mod oracles;
 mod rights;
