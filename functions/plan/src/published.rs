@@ -149,12 +149,13 @@ pub async fn hide(
             )));
         }
     }
-    store.own_release(&release.key, release.generation).await?;
     let why = format!(
         "release {} at GitHub, which is published, becomes a draft until it is whole",
         found.id
     );
     store.tell_of_release(release, &why).await?;
+    // Right before the call: nothing lets another owner in between.
+    store.own_release(&release.key, release.generation).await?;
     let hidden = stage
         .github
         .update_release(repository, found.id, &update)
