@@ -89,7 +89,9 @@ impl<'a> Writes<'a> {
             Answer::At(begins) => stage.clock.sleep(until(begins)).await,
             Answer::AskAt(then) => {
                 tracing::info!(%then, "the budget of writes is used up");
+                // Several writes are free by then: each call reads everything once.
                 let wait = stage.config.speed.simulated(until(then));
+                let wait = wait.max(Duration::from_secs(60));
                 return Err(Pause::Again { wait });
             }
         }

@@ -125,7 +125,7 @@ pub async fn run(scenarios: &'static [Scenario]) -> Size {
         assert!(!undisturbed.calls.is_empty(), "{}: no call", scenario.name);
         size.calls += undisturbed.calls.len();
         for call in undisturbed.calls.clone() {
-            for disturbance in Disturbance::ALL {
+            for disturbance in call.disturbances() {
                 cases.push((
                     scenario,
                     Arc::clone(&undisturbed),

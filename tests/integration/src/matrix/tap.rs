@@ -35,6 +35,21 @@ pub struct Call {
     pub nth: usize,
 }
 
+impl Call {
+    /// What may happen to it. To die before or after a call that only reads leaves the
+    /// same world.
+    pub fn disturbances(&self) -> impl Iterator<Item = Disturbance> {
+        let mut words = self.what.split(' ').skip(1);
+        let action = words.next().unwrap_or_default();
+        let reads = ["GET", "HEAD", "Query"].contains(&action)
+            || ["Get", "Describe", "List"]
+                .iter()
+                .any(|verb| action.starts_with(verb));
+        let all = Disturbance::ALL.into_iter();
+        all.filter(move |disturbance| !reads || *disturbance != Disturbance::DieAfter)
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.what, self.nth)
@@ -55,8 +70,7 @@ pub enum Disturbance {
 }
 
 impl Disturbance {
-    /// All there are.
-    pub const ALL: [Self; 4] = [
+    const ALL: [Self; 4] = [
         Self::DieBefore,
         Self::DieAfter,
         Self::AnswerLost,
