@@ -12,8 +12,9 @@
 //! or, for uploads, `POST /repos/{owner}/{repo}/releases/{release_id}/assets`.
 //!
 //! The state (`model`) is apart from the routes and takes the time as a value;
-//! `server` holds the sockets and the clock.
+//! `server` holds the sockets and asks the [`Clock`].
 
+mod clock;
 mod fixture;
 mod input;
 mod middleware;
@@ -26,6 +27,7 @@ mod simulator;
 mod view;
 mod webhook;
 
+pub use clock::{Clock, Work};
 pub use fixture::fixture_repositories;
 pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
 pub use server::{Acceptor, Cutter};

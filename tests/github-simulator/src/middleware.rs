@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
-    USER_AGENT,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH, USER_AGENT,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::model::archive::sha256;
 use crate::model::refusal::Refusal;
@@ -44,7 +45,7 @@ pub(crate) async fn handle(
     request: Request,
     next: Next,
 ) -> Response {
-    let time = Timestamp::now();
+    let time = app.now();
     let method = request.method().to_string();
     let path = request.uri().path().to_string();
     let query = request.uri().query().unwrap_or_default().to_string();
@@ -91,6 +92,7 @@ pub(crate) async fn handle(
     if !public {
         rate_limit(&mut response, used, time);
     }
+    date(&mut response, time);
     response
 }
 
@@ -320,6 +322,14 @@ async fn with_etag(response: Response, known: Option<HeaderValue>) -> Response {
         parts.headers.insert(ETAG, etag);
     }
     Response::from_parts(parts, body)
+}
+
+/// The server would tell the machine's time.
+fn date(response: &mut Response, now: Timestamp) {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(DATE, date);
+    }
 }
 
 /// Tells the limit; it is never reached here, a [`FaultKind::Status`] does that.

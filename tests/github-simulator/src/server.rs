@@ -1,10 +1,10 @@
-//! The sockets and the clock: a listener whose connections can be cut, and a
-//! task that advances the world and sends its webhooks.
+//! The sockets and the time: a listener whose connections can be cut, and a world
+//! that advances when something is due, and sends its webhooks.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use axum::serve::{IncomingStream, Listener};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::model::{Hook, World};
 use crate::settings::{Error, WebhookFaultKind};
 use crate::webhook;
@@ -22,34 +22,118 @@ use crate::webhook;
 /// What routes, the clock and the handle share.
 #[derive(Debug)]
 pub(crate) struct App {
-    world: Mutex<World>,
-    changed: Notify,
+    /// Itself, for what happens later.
+    this: Weak<App>,
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
     client: reqwest::Client,
     deliveries: AtomicU64,
 }
 
+#[derive(Debug)]
+struct State {
+    world: World,
+    /// When the clock will advance the world.
+    alarm: Option<Timestamp>,
+}
+
 impl App {
-    pub(crate) fn new(world: World, client: reqwest::Client) -> Self {
-        let changed = Notify::new();
-        Self {
-            world: Mutex::new(world),
-            changed,
+    pub(crate) fn new(world: World, clock: Arc<dyn Clock>, client: reqwest::Client) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            state: Mutex::new(State { world, alarm: None }),
+            clock,
             client,
             deliveries: AtomicU64::new(0),
-        }
+        })
     }
 
-    /// Looks at the world, or changes it, as it is at this instant.
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Looks at the world, or changes it, as it is at this instant. What follows from
+    /// that, now or later, is given to the clock before this returns.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now();
-        let due = world.due();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let State { world, alarm } = &mut *state;
         world.advance(now);
-        let seen = look(&mut world, now);
-        if !world.outbox.is_empty() || world.due() != due {
-            self.changed.notify_one();
+        let seen = look(world, now);
+        let outbox = std::mem::take(&mut world.outbox);
+        if world.record {
+            world.deliveries.extend(outbox.iter().map(Hook::delivery));
+        }
+        let due = world.due();
+        let due = due.filter(|due| alarm.is_none_or(|alarm| *due < alarm));
+        *alarm = due.or(*alarm);
+        drop(state);
+        for hook in outbox {
+            self.send(hook, now);
+        }
+        if let Some(due) = due {
+            self.wake_at(due);
         }
         seen
+    }
+
+    /// Advances the world at an instant.
+    fn wake_at(&self, due: Timestamp) {
+        let app = Weak::clone(&self.this);
+        let wake = async move {
+            let Some(app) = app.upgrade() else { return };
+            {
+                let mut state = app.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.alarm != Some(due) {
+                    // An earlier alarm was set since, and rang.
+                    return;
+                }
+                state.alarm = None;
+            }
+            app.with(|_, _| ());
+        };
+        self.clock.at(due, Box::pin(wake));
+    }
+
+    /// Sends one webhook as its fault has it, and keeps what the receiver said; in the
+    /// background: a receiver that is slow must not hold the others up.
+    fn send(&self, hook: Hook, now: Timestamp) {
+        let Some(app) = self.this.upgrade() else {
+            return;
+        };
+        let fault = self.with(|world, _| world.take_webhook_fault(&hook));
+        let late = match fault {
+            Some(WebhookFaultKind::Late(seconds)) => Duration::try_from_secs_f64(seconds),
+            _ => Ok(Duration::ZERO),
+        };
+        let delivery = async move {
+            let answer = match fault {
+                Some(WebhookFaultKind::Lost) => Err(Error::WebhookLost),
+                _ => {
+                    let twice = fault == Some(WebhookFaultKind::Doubled);
+                    app.deliver(&hook, twice).await
+                }
+            };
+            let status = match answer {
+                Ok(status) => {
+                    tracing::debug!(event = hook.event, status, "webhook sent");
+                    Some(status)
+                }
+                Err(Error::NoWebhook) => None,
+                Err(error) => {
+                    tracing::warn!(event = hook.event, %error, "webhook lost");
+                    None
+                }
+            };
+            app.with(|world, _| {
+                if world.record {
+                    world.answers.push((hook.event.clone(), status));
+                }
+            });
+        };
+        let at = now + late.unwrap_or_default();
+        self.clock.at(at, Box::pin(delivery));
     }
 
     /// Sends one webhook, perhaps twice, and returns the receiver's status.
@@ -62,62 +146,6 @@ impl App {
             webhook::deliver(&self.client, &target, hook, serial).await?;
         }
         webhook::deliver(&self.client, &target, hook, serial).await
-    }
-
-    /// Sends one webhook as its fault has it, and keeps what the receiver said.
-    async fn send(&self, hook: &Hook) {
-        let fault = self.with(|world, _| world.take_webhook_fault(hook));
-        if let Some(WebhookFaultKind::Late(seconds)) = fault {
-            tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
-        }
-        let answer = match fault {
-            Some(WebhookFaultKind::Lost) => Err(Error::WebhookLost),
-            _ => {
-                self.deliver(hook, fault == Some(WebhookFaultKind::Doubled))
-                    .await
-            }
-        };
-        let status = match answer {
-            Ok(status) => {
-                tracing::debug!(event = hook.event, status, "webhook sent");
-                Some(status)
-            }
-            Err(Error::NoWebhook) => None,
-            Err(error) => {
-                tracing::warn!(event = hook.event, %error, "webhook lost");
-                None
-            }
-        };
-        self.with(|world, _| {
-            if world.record {
-                world.answers.push((hook.event.clone(), status));
-            }
-        });
-    }
-
-    /// Advances the world whenever something is due; runs until it is aborted.
-    pub(crate) async fn keep_time(self: Arc<Self>) {
-        loop {
-            let (outbox, due, now) = self.with(|world, now| {
-                let outbox = std::mem::take(&mut world.outbox);
-                if world.record {
-                    world.deliveries.extend(outbox.iter().map(Hook::delivery));
-                }
-                (outbox, world.due(), now)
-            });
-            for hook in outbox {
-                let app = Arc::clone(&self);
-                // A receiver that is slow must not hold the others up.
-                tokio::spawn(async move { app.send(&hook).await });
-            }
-            let wait = due.map_or(Duration::from_secs(3600), |due| {
-                Duration::try_from(due.duration_since(now)).unwrap_or_default()
-            });
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.changed.notified() => {}
-            }
-        }
     }
 }
 

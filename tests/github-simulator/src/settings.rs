@@ -1,6 +1,10 @@
 //! What a simulator is started with, the faults it is told to commit, and why
 //! it could not do what it was asked.
 
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+
 /// How a simulator listens, whom it trusts and how fast its time goes.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -14,6 +18,8 @@ pub struct Settings {
     pub speed: f64,
     /// Where webhooks go, and the secret that signs them.
     pub webhook: Option<(String, String)>,
+    /// What time it is, the machine's unless told otherwise.
+    pub clock: Arc<dyn Clock>,
     /// Whether every call of the API and every webhook is kept with what was said.
     pub record: bool,
 }
@@ -26,6 +32,7 @@ impl Default for Settings {
             login: "release-bot".into(),
             speed: 60.0,
             webhook: None,
+            clock: Arc::new(SystemClock),
             record: false,
         }
     }
@@ -90,7 +97,7 @@ pub struct WebhookFault {
 pub enum WebhookFaultKind {
     /// It does not arrive.
     Lost,
-    /// It arrives so many real seconds later.
+    /// It arrives so many seconds of the clock later.
     Late(f64),
     /// It arrives twice, as the same delivery.
     Doubled,

@@ -26,7 +26,6 @@ use crate::webhook;
 pub struct Simulator {
     app: Arc<App>,
     render: Render,
-    clock: JoinHandle<()>,
     server: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
@@ -42,7 +41,8 @@ impl Simulator {
             api: format!("http://{address}"),
         };
         let client = webhook::client().map_err(Error::Webhook)?;
-        let app = Arc::new(App::new(World::new(settings, render.clone()), client));
+        let clock = Arc::clone(&settings.clock);
+        let app = App::new(World::new(settings, render.clone()), clock, client);
         let (stop, mut stopped) = watch::channel(false);
         let service =
             routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Cutter>();
@@ -56,11 +56,9 @@ impl Simulator {
                 tracing::warn!(%error, "the simulator stopped");
             }
         });
-        let clock = tokio::spawn(Arc::clone(&app).keep_time());
         Ok(Self {
             app,
             render,
-            clock,
             server: Some(server),
             stop,
         })
@@ -249,7 +247,6 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
-        self.clock.abort();
     }
 }
 
