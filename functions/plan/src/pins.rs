@@ -92,8 +92,11 @@ pub async fn pin(
     manifest: &Manifest,
     faults: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Planned>, StageError> {
-    let results: Vec<Result<Planned, Vec<String>>> = stream::iter(manifest.components().values())
-        .map(|component| pin_one(stage, component))
+    // Made before they are run: with the closure in the stream the compiler would not see
+    // that the whole may move between threads.
+    let looks = manifest.components().values();
+    let looks: Vec<_> = looks.map(|component| pin_one(stage, component)).collect();
+    let results: Vec<Result<Planned, Vec<String>>> = stream::iter(looks)
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;
