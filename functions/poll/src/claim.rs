@@ -144,7 +144,7 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
     let now = stage.now();
     let appear = stage.config.speed.real(RUN_APPEAR_TIMEOUT);
     if !build.is_overdue_at_github(appear, now) {
-        return Ok(wait_of(build));
+        return Ok(wait_of(stage, build));
     }
     let given_up = build.given_up();
     let (path, repository) = (&build.workflow_path, &build.repository);

@@ -189,7 +189,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             if let Some(next) = lost_rerun(stage, build, now).await? {
                 return Ok(next);
             }
-            Ok(wait_of(build))
+            Ok(wait_of(stage, build))
         }
         Progress::Queued | Progress::InProgress => {
             let running = seen_progress == Progress::InProgress;
@@ -209,7 +209,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
                     .await
                     .map_err(StoreOr)?;
             }
-            Ok(wait_of(&next))
+            Ok(wait_of(stage, &next))
         }
         Progress::Green => {
             let mut next = changed(BuildStatus::Success);
@@ -270,12 +270,12 @@ fn unseen_for(wait: Duration) -> Next {
     }
 }
 
-fn wait_of(build: &Build) -> Next {
+fn wait_of(stage: &Stage, build: &Build) -> Next {
     // It is about to end.
     if build.overdue.is_some() {
         return Next::Soon;
     }
-    match next_wait(build) {
+    match next_wait(build, stage.config.speed, stage.now()) {
         NextWait::Soon => Next::Soon,
         NextWait::Normal => Next::Normal,
         NextWait::Long => Next::Long,

@@ -97,23 +97,43 @@ pub fn overdue(
     }
 }
 
-/// Which of the three waits follows a look at a run.
+/// Until then a look at a run that is queued follows soon.
+const SOON_WHILE: Duration = Duration::from_secs(5 * 60);
+/// Until then a look at a run that is in progress, and of which no webhook tells, follows
+/// as usual.
+const NORMAL_WHILE: Duration = Duration::from_secs(30 * 60);
+
+/// Which of the three waits follows a look at a run. They grow with what was waited
+/// already: a run may be queued for hours, and every look is in the history of its
+/// execution, which holds 25,000 events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextWait {
-    /// The run is not there yet, or queued.
+    /// The run is not there yet, or was queued a moment ago.
     Soon,
-    /// It runs, and no webhook has come.
+    /// It is queued or runs, and no webhook has come.
     Normal,
-    /// It runs, and webhooks come: they will tell.
+    /// It runs, and webhooks come: they will tell. Or it has taken long already.
     Long,
 }
 
 /// The wait for a build as it now stands.
-pub fn next_wait(build: &Build) -> NextWait {
-    match (build.status, build.woken) {
-        (BuildStatus::InProgress, true) => NextWait::Long,
-        (BuildStatus::InProgress, false) => NextWait::Normal,
-        (BuildStatus::Queued, true) => NextWait::Normal,
+pub fn next_wait(build: &Build, speed: Speed, now: Timestamp) -> NextWait {
+    let waited = |since: Option<Timestamp>| {
+        let real = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+        speed.simulated(real.unwrap_or_default())
+    };
+    if build.status == BuildStatus::InProgress {
+        let long = build.woken || waited(build.started_at) >= NORMAL_WHILE;
+        return if long {
+            NextWait::Long
+        } else {
+            NextWait::Normal
+        };
+    }
+    let queued = build.status == BuildStatus::Queued;
+    match waited(build.dispatched_at) {
+        waited if waited >= NORMAL_WHILE => NextWait::Long,
+        waited if waited >= SOON_WHILE || (queued && build.woken) => NextWait::Normal,
         _ => NextWait::Soon,
     }
 }

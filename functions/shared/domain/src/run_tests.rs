@@ -104,16 +104,35 @@ fn the_two_time_limits_are_apart() {
 }
 
 #[test]
-fn waits_are_long_only_where_webhooks_come() {
-    let wait = |status, woken| {
-        next_wait(&Build {
+fn waits_are_long_where_webhooks_come_or_it_has_taken_long() {
+    let wait = |status, woken, second| {
+        let build = Build {
             status,
             woken,
+            dispatched_at: Some(at(0)),
+            started_at: (status == BuildStatus::InProgress).then(|| at(0)),
             ..claimed()
-        })
+        };
+        next_wait(&build, Speed(1.0), at(second))
     };
-    assert_eq!(wait(BuildStatus::InProgress, true), NextWait::Long);
-    assert_eq!(wait(BuildStatus::InProgress, false), NextWait::Normal);
-    assert_eq!(wait(BuildStatus::Queued, false), NextWait::Soon);
-    assert_eq!(wait(BuildStatus::Dispatching, true), NextWait::Soon);
+    use BuildStatus::{Dispatching, InProgress, Queued};
+    assert_eq!(wait(InProgress, true, 1), NextWait::Long);
+    assert_eq!(wait(InProgress, false, 1799), NextWait::Normal);
+    assert_eq!(wait(InProgress, false, 1800), NextWait::Long);
+    assert_eq!(wait(Queued, true, 1), NextWait::Normal);
+    assert_eq!(wait(Queued, false, 299), NextWait::Soon);
+    assert_eq!(wait(Queued, false, 300), NextWait::Normal);
+    assert_eq!(wait(Queued, true, 1800), NextWait::Long);
+    assert_eq!(wait(Dispatching, true, 1), NextWait::Soon);
+}
+
+#[test]
+fn the_waits_of_a_rehearsal_grow_as_fast_as_it_goes() {
+    let build = Build {
+        status: BuildStatus::InProgress,
+        started_at: Some(at(0)),
+        ..claimed()
+    };
+    assert_eq!(next_wait(&build, Speed(60.0), at(29)), NextWait::Normal);
+    assert_eq!(next_wait(&build, Speed(60.0), at(30)), NextWait::Long);
 }
