@@ -6,7 +6,7 @@ use std::time::Duration;
 use commons_artifacts::{AssetList, Store, Verification, list_key, select};
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName, Sha256};
-use commons_github::{Artifact, GitHub};
+use commons_github::GitHub;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -183,8 +183,11 @@ async fn assets(
     let found = means.github.artifacts(&job.repository, job.run_id).await?;
     let chosen = select::choose(&found, &job.artifacts)
         .map_err(|error| CollectError::Refused(error.to_string()))?;
-    let received: Vec<Received> = stream::iter(&chosen)
-        .map(|artifact: &Artifact| receive(means, job, artifact))
+    // Made before they are run: with the closure in the stream the compiler would not see
+    // that the whole may move between threads.
+    let received = chosen.iter().map(|artifact| receive(means, job, artifact));
+    let received: Vec<_> = received.collect();
+    let received: Vec<Received> = stream::iter(received)
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;
