@@ -1,0 +1,111 @@
+//! What the releases stand on: S3 and Secrets Manager of the local cloud, one for the
+//! process, with an account of its own for each driver, and a DynamoDB of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use local_cloud::{LocalCloud, Options, Service};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::table::{NoTable, Table};
+
+/// The id of the secret that signs webhooks.
+pub(crate) const SIGNING_SECRET: &str = "webhook";
+const REGION: &str = "us-east-1";
+
+static CLOUD: OnceCell<LocalCloud> = OnceCell::const_new();
+static ACCOUNTS: AtomicU64 = AtomicU64::new(200_000_000_001);
+
+/// An account with a bucket and the signing secret, and a table.
+pub(crate) struct Cloud {
+    table: Table,
+    /// Its 12 digits.
+    pub(crate) id: String,
+    /// Its configuration.
+    pub(crate) aws: aws_config::SdkConfig,
+    /// The bucket.
+    pub(crate) bucket: String,
+}
+
+/// Why there is no account.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoCloud {
+    /// The local cloud.
+    #[error(transparent)]
+    Local(#[from] local_cloud::Error),
+    /// The table.
+    #[error(transparent)]
+    Table(#[from] NoTable),
+    /// The bucket.
+    #[error("the bucket: {0}")]
+    Bucket(String),
+}
+
+impl Cloud {
+    /// Makes an account of its own.
+    pub(crate) async fn new(webhook_secret: &str) -> Result<Self, NoCloud> {
+        let cloud = CLOUD.get_or_try_init(start).await?;
+        let id = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
+        let account = cloud.account(&id)?;
+        let secret = json!({"Name": SIGNING_SECRET, "SecretString": webhook_secret});
+        account
+            .call(Service::Secrets, "CreateSecret", secret)
+            .await?;
+        let aws = configuration(cloud.endpoint(), &id);
+        let bucket = format!("artifacts-{id}");
+        let made = s3(&aws).create_bucket().bucket(&bucket).send().await;
+        made.map_err(|error| NoCloud::Bucket(error.to_string()))?;
+        Ok(Self {
+            table: Table::start()?,
+            id,
+            aws,
+            bucket,
+        })
+    }
+
+    /// DynamoDB.
+    pub(crate) fn dynamo(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.aws);
+        aws_sdk_dynamodb::Client::from_conf(config.endpoint_url(&self.table.url).build())
+    }
+
+    /// The ARN of a Lambda function.
+    pub(crate) fn function(&self, name: &str) -> String {
+        format!("arn:aws:lambda:{REGION}:{}:function:{name}", self.id)
+    }
+
+    /// The ARN of the state machine.
+    pub(crate) fn state_machine(&self) -> String {
+        format!(
+            "arn:aws:states:{REGION}:{}:stateMachine:commons-release",
+            self.id
+        )
+    }
+}
+
+async fn start() -> Result<LocalCloud, local_cloud::Error> {
+    let toolchain = local_cloud::ensure_venv(&|_| {}).await?;
+    let log = toolchain
+        .target
+        .join(format!("local-cloud/storm-{}.log", std::process::id()));
+    LocalCloud::start(&toolchain, Options { log, auth: false }).await
+}
+
+/// AWS as an account sees it.
+fn configuration(endpoint: &str, account: &str) -> aws_config::SdkConfig {
+    let owner = Credentials::new(account, "local", None, None, "the driver");
+    aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(owner))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
+}
+
+/// S3 with the bucket in the path.
+pub(crate) fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
+    let path_style = aws_sdk_s3::config::Builder::from(aws).force_path_style(true);
+    aws_sdk_s3::Client::from_conf(path_style.build())
+}
