@@ -1,5 +1,6 @@
 //! The `commons` command.
 
+mod bench;
 mod demo;
 mod plan;
 mod timeline;
@@ -24,6 +25,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Print what happened to a release, event by event.
     Timeline(timeline::Arguments),
+    /// Measure this machine's throughput beside its bars.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::checks;
 use crate::receive::{Received, receive};
 
 /// Artifacts that are received at a time: each has a few parts in memory.
-const AT_A_TIME: usize = 4;
+pub const AT_A_TIME: usize = 4;
 
 /// What to collect.
 #[derive(Debug, Clone)]

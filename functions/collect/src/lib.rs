@@ -10,5 +10,5 @@ mod collect_run;
 mod handle;
 mod receive;
 
-pub use collect_run::{CollectError, Job, Means, collect_run};
+pub use collect_run::{AT_A_TIME, CollectError, Job, Means, collect_run};
 pub use handle::{Input, Next, Output, handle};

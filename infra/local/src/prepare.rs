@@ -197,20 +197,28 @@ pub struct Progress {
 pub async fn build_functions(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, Error> {
-    build(&["--bins"], progress).await
+    build(&["--workspace", "--bins"], progress).await?;
+    Ok(target().join("debug"))
 }
 
 /// Builds `timeline`, which prints what happened to a release; the folder that holds it.
 pub async fn build_timeline(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
-    build(&["--bin", "timeline"], progress).await
+    build(&["--workspace", "--bin", "timeline"], progress).await?;
+    Ok(target().join("debug"))
 }
 
-/// Builds these of the workspace's binaries, with the features that `cargo test` uses, so
-/// that nothing is built twice.
+/// Builds `bench` in release mode, which measures; the folder that holds it.
+pub async fn build_bench(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
+    build(&["--release", "--package", "bench"], progress).await?;
+    Ok(target().join("release"))
+}
+
+/// Builds binaries of the workspace: with `--workspace` with the features that `cargo test`
+/// uses, so that nothing is built twice.
 async fn build(
     binaries: &[&str],
     progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<PathBuf, Error> {
+) -> Result<(), Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // `cargo run` and `cargo test` describe their package in these; a build script
@@ -228,7 +236,7 @@ async fn build(
         }
     }
     command
-        .args(["build", "--workspace"])
+        .arg("build")
         .args(binaries)
         .args(["--message-format", "json-render-diagnostics", "--quiet"])
         .current_dir(root());
@@ -259,7 +267,7 @@ async fn build(
     }
     let output = build.output().await.map_err(failed)?;
     if output.status.success() {
-        Ok(target().join("debug"))
+        Ok(())
     } else {
         Err(Error(format!(
             "the build failed: {}",

@@ -1,0 +1,26 @@
+//! AWS as the sink plays it.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
+use commons_artifacts::Store;
+
+/// The bucket that everything goes to.
+pub const BUCKET: &str = "artifacts";
+
+/// A client for S3 at this address.
+pub fn client(address: &str) -> Client {
+    let owner = Credentials::new("100000000000", "local", None, None, "the benchmark");
+    let aws = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("us-east-1"))
+        .endpoint_url(address)
+        .credentials_provider(SharedCredentialsProvider::new(owner))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Client::from_conf(Builder::from(&aws).force_path_style(true).build())
+}
+
+/// The bucket at this address.
+pub fn store(address: &str) -> Store {
+    Store::new(client(address), BUCKET)
+}

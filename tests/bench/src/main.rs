@@ -1,0 +1,97 @@
+//! `bench`: what the `commons` command builds in release mode and starts, to measure.
+
+mod aws;
+mod content;
+mod drive;
+mod figures;
+mod killed;
+mod measured;
+mod pack;
+mod prepare;
+mod server;
+mod sink;
+mod source;
+mod tools;
+mod usage;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure collecting.
+    Collect,
+    #[command(hide = true)]
+    Source { artifacts: PathBuf },
+    #[command(hide = true)]
+    Sink,
+    #[command(hide = true)]
+    Measured(measured::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Collect => drive::collect().await,
+        Command::Source { artifacts } => serve_source(&artifacts).await,
+        Command::Sink => serve_sink().await,
+        Command::Measured(arguments) => {
+            server::end_with_parent();
+            let report = measured::run(&arguments).await;
+            report.and_then(|report| {
+                let report = serde_json::to_string(&report).map_err(|error| error.to_string())?;
+                println!("{report}");
+                Ok(true)
+            })
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The artifacts that were prepared.
+fn artifacts(path: &Path) -> Result<Vec<source::Artifact>, String> {
+    let told = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read(path).map_err(|error| told(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| told(error.to_string()))
+}
+
+async fn serve_source(path: &Path) -> Result<bool, String> {
+    let artifacts = artifacts(path)?;
+    let (listener, address) = listen().await?;
+    let served = source::serve(listener, address, artifacts).await;
+    served.map(|()| true).map_err(|error| error.to_string())
+}
+
+async fn serve_sink() -> Result<bool, String> {
+    let (listener, _) = listen().await?;
+    let served = sink::serve(listener).await;
+    served.map(|()| true).map_err(|error| error.to_string())
+}
+
+/// On a free port, which is told to whoever started this.
+async fn listen() -> Result<(TcpListener, String), String> {
+    let bound = TcpListener::bind("127.0.0.1:0").await;
+    let listener = bound.map_err(|error| format!("no port is free: {error}"))?;
+    let port = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = format!("http://{port}");
+    println!("{address}");
+    server::end_with_parent();
+    Ok((listener, address))
+}

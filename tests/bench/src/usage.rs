@@ -1,0 +1,104 @@
+//! What a process and the machine use.
+
+use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// What something took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Took {
+    /// Seconds on the wall.
+    pub seconds: f64,
+    /// Seconds of CPU.
+    pub cpu: f64,
+}
+
+/// Since when something is measured.
+pub struct Watch {
+    began: Instant,
+    cpu: f64,
+}
+
+impl Watch {
+    /// From now on.
+    pub fn start() -> Self {
+        Self {
+            began: Instant::now(),
+            cpu: cpu(),
+        }
+    }
+
+    /// What this process took since.
+    pub fn stop(&self) -> Took {
+        Took {
+            seconds: self.began.elapsed().as_secs_f64(),
+            cpu: cpu() - self.cpu,
+        }
+    }
+}
+
+/// Seconds of CPU that this process has used.
+pub fn cpu() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+/// Bytes of memory that this process has had at most.
+pub fn peak() -> Result<u64, String> {
+    let status = read("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or_else(|| "/proc/self/status has no VmHWM".into())
+}
+
+/// Seconds that the machine's cores were busy since it started, by whomever.
+pub fn busy() -> Result<f64, String> {
+    let stat = read("/proc/stat")?;
+    let ticks: Option<Vec<u64>> = stat
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("cpu "))
+        .and_then(|line| line.split_whitespace().map(|n| n.parse().ok()).collect());
+    match ticks.as_deref() {
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        Some([user, nice, system, _, _, irq, softirq, ..]) => {
+            let ticks = user + nice + system + irq + softirq;
+            // The kernel tells in hundredths of a second, on every architecture of ours.
+            Ok(ticks as f64 / 100.0)
+        }
+        _ => Err("/proc/stat has no line of all cores".into()),
+    }
+}
+
+/// Processes that ran or wanted to, over the last minute.
+pub fn load() -> Result<f64, String> {
+    let load = read("/proc/loadavg")?;
+    let first = load.split_whitespace().next();
+    first
+        .and_then(|first| first.parse().ok())
+        .ok_or_else(|| "/proc/loadavg has no number".into())
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_cpu_and_memory() {
+        let watch = Watch::start();
+        let filled = vec![1_u8; 50_000_000];
+        let sum: u64 = filled.iter().map(|n| u64::from(*n)).sum();
+        assert_eq!(sum, 50_000_000);
+        assert!(watch.stop().cpu > 0.0);
+        assert!(peak().unwrap() > 50_000_000);
+        assert!(busy().unwrap() > 0.0);
+        assert!(load().unwrap() >= 0.0);
+    }
+}
