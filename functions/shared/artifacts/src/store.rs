@@ -74,6 +74,9 @@ impl Store {
             .checksum_sha256(STANDARD.encode(sha256.bytes()))
             .server_side_encryption(ServerSideEncryption::Aes256)
             .body(body)
+            .customize()
+            // The sum is signed, and S3 holds the bytes against it.
+            .disable_payload_signing()
             .send()
             .await
             .map(drop)

@@ -166,6 +166,9 @@ impl Upload {
                 .part_number(number)
                 .checksum_sha256(&sum)
                 .body(bytes.into())
+                .customize()
+                // The sum is signed, and S3 holds the bytes against it.
+                .disable_payload_signing()
                 .send()
                 .await
                 .map_err(|error| failed("UploadPart", &key, &error))?;
