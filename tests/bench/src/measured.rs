@@ -152,10 +152,10 @@ fn job(arguments: &Arguments) -> Result<Job, String> {
 async fn collect(github: &GitHub, store: &Store, job: &Job) -> Result<Took, String> {
     let time = Duration::from_secs(14 * 60);
     let means = Means::new(github, store, &SystemClock, time);
-    let watch = Watch::start();
+    let watch = Watch::start()?;
     let collected = commons_collect::collect_run(&means, job).await;
     collected.map_err(sentence)?;
-    Ok(watch.stop())
+    watch.stop()
 }
 
 async fn download(
@@ -164,7 +164,7 @@ async fn download(
     artifacts: Vec<Artifact>,
 ) -> Result<Took, String> {
     let (github, repository) = (&github, &repository);
-    let watch = Watch::start();
+    let watch = Watch::start()?;
     stream::iter(artifacts)
         .map(|artifact| async move {
             let location = github.artifact_location(repository, artifact.id).await;
@@ -183,7 +183,7 @@ async fn download(
         .buffered(AT_A_TIME)
         .try_collect::<()>()
         .await?;
-    Ok(watch.stop())
+    watch.stop()
 }
 
 /// Does it to each, on threads of their own, as many at a time as are collected.
@@ -209,9 +209,9 @@ async fn timed<A: Send + 'static>(
     all: Vec<A>,
     of: impl Fn(A) -> Result<(), String> + Clone + Send + 'static,
 ) -> Result<Took, String> {
-    let watch = Watch::start();
+    let watch = Watch::start()?;
     each(all, of).await?;
-    Ok(watch.stop())
+    watch.stop()
 }
 
 /// An artifact's bytes.
@@ -300,7 +300,7 @@ async fn upload(store: Store, job: &Job, artifacts: Vec<Artifact>) -> Result<Too
     };
     let files = each(artifacts, in_parts).await?;
     let store = &store;
-    let watch = Watch::start();
+    let watch = Watch::start()?;
     stream::iter(ids.into_iter().zip(files))
         .map(|(id, files)| async move {
             for (n, parts) in files.into_iter().enumerate() {
@@ -315,13 +315,13 @@ async fn upload(store: Store, job: &Job, artifacts: Vec<Artifact>) -> Result<Too
         .buffered(AT_A_TIME)
         .try_collect::<()>()
         .await?;
-    Ok(watch.stop())
+    watch.stop()
 }
 
 async fn work(artifacts: Vec<Artifact>) -> Result<Took, String> {
     let with_entries = |artifact: Artifact| Ok((entries(&artifact)?, artifact));
     let all = each(artifacts, with_entries).await?;
-    let watch = Watch::start();
+    let watch = Watch::start()?;
     stream::iter(all)
         .map(|(entries, artifact)| async move {
             let announced = artifact.archive.sha256.clone();
@@ -348,5 +348,5 @@ async fn work(artifacts: Vec<Artifact>) -> Result<Took, String> {
         .buffered(AT_A_TIME)
         .try_collect::<()>()
         .await?;
-    Ok(watch.stop())
+    watch.stop()
 }

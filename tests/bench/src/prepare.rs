@@ -18,8 +18,8 @@ const ARTIFACTS: u64 = 4;
 const FILES: u64 = 8;
 const FILE: usize = 32 * 1024 * 1024;
 /// How often the large one repeats a file, for 5 GB in all: noise and text.
-const NOISE: u64 = 119;
-const TEXT: u64 = 119;
+const NOISE: u64 = 128;
+const TEXT: u64 = 128;
 
 /// Writes them below a folder, four at a time.
 pub fn all(folder: &Path) -> std::io::Result<Vec<Artifact>> {

@@ -10,31 +10,36 @@ use serde::{Deserialize, Serialize};
 pub struct Took {
     /// Seconds on the wall.
     pub seconds: f64,
-    /// Seconds of CPU.
+    /// Seconds of CPU of this process.
     pub cpu: f64,
+    /// Seconds that the machine's cores were busy meanwhile, by whomever.
+    pub busy: f64,
 }
 
 /// Since when something is measured.
 pub struct Watch {
     began: Instant,
     cpu: f64,
+    busy: f64,
 }
 
 impl Watch {
     /// From now on.
-    pub fn start() -> Self {
-        Self {
-            began: Instant::now(),
+    pub fn start() -> Result<Self, String> {
+        Ok(Self {
+            busy: busy()?,
             cpu: cpu(),
-        }
+            began: Instant::now(),
+        })
     }
 
     /// What this process took since.
-    pub fn stop(&self) -> Took {
-        Took {
+    pub fn stop(&self) -> Result<Took, String> {
+        Ok(Took {
             seconds: self.began.elapsed().as_secs_f64(),
             cpu: cpu() - self.cpu,
-        }
+            busy: busy()? - self.busy,
+        })
     }
 }
 
@@ -54,8 +59,8 @@ pub fn peak() -> Result<u64, String> {
         .ok_or_else(|| "/proc/self/status has no VmHWM".into())
 }
 
-/// Seconds that the machine's cores were busy since it started, by whomever.
-pub fn busy() -> Result<f64, String> {
+/// Seconds that the machine's cores were busy since it started.
+fn busy() -> Result<f64, String> {
     let stat = read("/proc/stat")?;
     let ticks: Option<Vec<u64>> = stat
         .lines()
@@ -92,11 +97,11 @@ mod tests {
 
     #[test]
     fn work_takes_cpu_and_memory() {
-        let watch = Watch::start();
+        let watch = Watch::start().unwrap();
         let filled = vec![1_u8; 50_000_000];
         let sum: u64 = filled.iter().map(|n| u64::from(*n)).sum();
         assert_eq!(sum, 50_000_000);
-        assert!(watch.stop().cpu > 0.0);
+        assert!(watch.stop().unwrap().cpu > 0.0);
         assert!(peak().unwrap() > 50_000_000);
         assert!(busy().unwrap() > 0.0);
         assert!(load().unwrap() >= 0.0);

@@ -10,7 +10,7 @@ use tokio::process::Child;
 use crate::measured::Report;
 use crate::server::{self, Server};
 use crate::source::{self, Artifact};
-use crate::{prepare, sink, usage};
+use crate::{prepare, sink};
 
 /// All there is for a measurement. Its folder goes when it is dropped.
 pub struct World {
@@ -100,15 +100,11 @@ impl World {
     /// Measures it between source and sink.
     pub async fn measure(&self, what: &str, run: u64) -> Result<Measured, String> {
         let before = self.used().await?;
-        let busy = usage::busy()?;
         let process = self.begin(what, run, &self.release(), &self.sink.address)?;
         let report = report(what, process).await?;
-        let busy = usage::busy()? - busy;
         let around = self.used().await? - before;
         let cpu = report.took.cpu + around;
-        // What it does before its watch starts is its own too: only a run of the
-        // collector has nothing of it.
-        let others = (busy - cpu).max(0.0) / (report.took.seconds * cores());
+        let others = (report.took.busy - cpu).max(0.0) / (report.took.seconds * cores());
         Ok(Measured {
             seconds: report.took.seconds,
             cpu,
