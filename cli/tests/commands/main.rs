@@ -39,6 +39,7 @@ fn what_the_documents_call_is_a_command() {
     let documents = [
         include_str!("../../../README.md"),
         include_str!("../../../docs/deploying.md"),
+        include_str!("../../../docs/benchmarks.md"),
     ];
     let mut named = BTreeSet::new();
     for text in documents {
