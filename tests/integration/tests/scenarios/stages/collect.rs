@@ -3,10 +3,13 @@
 use commons_artifacts::AssetList;
 use commons_collect::Next;
 use commons_domain::build::{Build, BuildStatus};
+use commons_domain::clock::Clock;
 use commons_domain::names::Sha256;
+use commons_runtime::SystemClock;
 use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script};
-use integration::{MANIFEST, StageWorld, fixture, repository};
+use integration::{MANIFEST, MovedClock, StageWorld, fixture, repository};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ARTIFACTS: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";
@@ -335,8 +338,9 @@ async fn a_sum_of_what_is_within_an_archive_is_checked() {
     }
 }
 
-#[tokio::test]
-async fn what_has_come_is_not_fetched_again() {
+/// A green sdk with one artifact more that takes a while; its run, and the ids of a small
+/// artifact and of that one.
+async fn one_takes_a_while(clock: Arc<dyn Clock>) -> (StageWorld, u64, u64, u64) {
     let mut chance = fastrand::Rng::with_seed(1);
     let noise = std::iter::repeat_with(|| chance.u8(..)).take(32 << 20);
     let large = Artifact {
@@ -344,28 +348,60 @@ async fn what_has_come_is_not_fetched_again() {
         files: vec![("noise".into(), noise.collect())],
         ..Artifact::default()
     };
-    let world = green_sdk(|script| script.artifacts.push(large)).await;
+    let world = StageWorld::by(clock, fixture(MANIFEST)).await;
+    world.planned().await;
+    world.script("bllvm-sdk", |script| script.artifacts.push(large));
+    world.built("bllvm-sdk").await;
     let run = world.runs("bllvm-sdk")[0].id;
     let sdk = repository("bllvm-sdk");
     let found = world.stage.github.artifacts(&sdk, run).await.unwrap();
     let id = |name: &str| found.iter().find(|a| a.name == name).unwrap().id;
     let (small, large) = (id("bllvm-sdk-x86_64-linux"), id("z"));
-    let record = format!("{}/bllvm-sdk/{run}.1/{small}.json", world.key());
-    let comes = async {
-        let objects = &world.stage.objects;
-        while objects.get_json::<Value>(&record).await.unwrap().is_none() {}
-    };
+    (world, run, small, large)
+}
+
+/// Ends when it is written down that an artifact came whole.
+async fn has_come(world: &StageWorld, run: u64, artifact: u64) {
+    let record = format!("{}/bllvm-sdk/{run}.1/{artifact}.json", world.key());
+    let objects = &world.stage.objects;
+    while objects.get_json::<Value>(&record).await.unwrap().is_none() {}
+}
+
+/// How often an artifact was asked for.
+fn fetched(world: &StageWorld, artifact: u64) -> usize {
+    let path = format!("/repos/BTCDecoded/bllvm-sdk/actions/artifacts/{artifact}/zip");
+    let requests = world.github.requests();
+    requests.iter().filter(|r| r.path == path).count()
+}
+
+#[tokio::test]
+async fn one_that_is_killed_fetches_only_what_was_in_flight_again() {
+    let (world, run, small, large) = one_takes_a_while(Arc::new(SystemClock)).await;
     tokio::select! {
         answer = world.collect("bllvm-sdk") => panic!("{answer:?}"),
-        () = comes => {}
+        () = has_come(&world, run, small) => {}
     }
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
-    let fetched = |id: u64| {
-        let path = format!("/repos/BTCDecoded/bllvm-sdk/actions/artifacts/{id}/zip");
-        let requests = world.github.requests();
-        requests.iter().filter(|r| r.path == path).count()
+    assert_eq!((fetched(&world, small), fetched(&world, large)), (1, 2));
+}
+
+#[tokio::test]
+async fn one_whose_time_is_up_is_called_again_and_goes_on_where_it_was() {
+    let clock = Arc::new(MovedClock::default());
+    let (world, run, small, large) = one_takes_a_while(clock.clone()).await;
+    let time_passes = async {
+        has_come(&world, run, small).await;
+        clock.advance(Duration::from_secs(14 * 60 + 1));
     };
-    assert_eq!((fetched(small), fetched(large)), (1, 2));
+    let (answer, ()) = tokio::join!(world.collect("bllvm-sdk"), time_passes);
+    assert_eq!(answer.unwrap().next, Next::Again);
+    let build = world.build("bllvm-sdk").await;
+    assert_eq!(
+        (build.status, build.unseen_since),
+        (BuildStatus::Success, None)
+    );
+    assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
+    assert_eq!((fetched(&world, small), fetched(&world, large)), (1, 2));
 }
 
 #[tokio::test]
