@@ -122,16 +122,9 @@ impl Store {
             }
             Err(error) => return Err(failed("GetObject", key, &error)),
         };
-        let unread = |why: String| StoreError {
-            action: "GetObject",
-            key: key.to_owned(),
-            why,
-        };
-        let bytes = body.collect().await;
-        let bytes = bytes.map_err(|error| unread(error.to_string()))?.to_vec();
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(&whole(key, body).await?)
             .map(Some)
-            .map_err(|error| unread(error.to_string()))
+            .map_err(|error| unread(key, &error))
     }
 
     /// An object's length and bytes.
@@ -154,12 +147,20 @@ impl Store {
     /// A small object's bytes.
     pub async fn get_bytes(&self, key: &str) -> Result<Vec<u8>, StoreError> {
         let (_, body) = self.get_stream(key).await?;
-        let bytes = body.collect().await.map_err(|error| StoreError {
-            action: "GetObject",
-            key: key.to_owned(),
-            why: error.to_string(),
-        })?;
-        Ok(bytes.to_vec())
+        whole(key, body).await
+    }
+}
+
+async fn whole(key: &str, body: ByteStream) -> Result<Vec<u8>, StoreError> {
+    let bytes = body.collect().await;
+    Ok(bytes.map_err(|error| unread(key, &error))?.to_vec())
+}
+
+fn unread(key: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError {
+        action: "GetObject",
+        key: key.to_owned(),
+        why: error.to_string(),
     }
 }
 
