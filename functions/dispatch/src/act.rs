@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
-use commons_runtime::{Stage, StageError, claim_of, end_build, in_sight, wait_out_of_sight};
+use commons_runtime::{Stage, StageError, end_build, in_sight, own_claim, wait_out_of_sight};
 use commons_store::Claimed;
 
 use crate::{Started, sent_away};
@@ -55,7 +55,7 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
             Ok(Started::AwaitRun)
         }
         Ok(Some(run)) => {
-            let claim = claim_of(&build.release, &build.component, nonce);
+            let claim = own_claim(build);
             if let Claimed::By(other) = stage.store.claim(&build.repository, run, &claim).await? {
                 let why = format!(
                     "GitHub returned run {run}, which belongs to {} of {}",

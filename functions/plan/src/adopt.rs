@@ -6,7 +6,7 @@ use commons_domain::build::Build;
 use commons_domain::matching::{Candidate, may_adopt};
 use commons_domain::request::Request;
 use commons_github::Error;
-use commons_runtime::{Stage, StageError, candidate, claim_of};
+use commons_runtime::{Stage, StageError, candidate, own_claim};
 use commons_store::{Claim, Claimed};
 
 use crate::github_error;
@@ -58,7 +58,7 @@ pub async fn find(
             Err(error) => return Err(github_error(&error)),
         };
         let claimed = stage.store.claim_of(&build.repository, *id).await?;
-        if let Some(other) = claimed.filter(|claimed| *claimed != ours(build)) {
+        if let Some(other) = claimed.filter(|claimed| *claimed != own_claim(build)) {
             faults.push(belongs_to(*id, &other));
         } else if let Err(why) = may_adopt(build, &run) {
             faults.push(format!("adopt: {why}"));
@@ -71,16 +71,11 @@ pub async fn find(
 
 /// Claims the run for the build, before the build says that it has it.
 pub async fn claim(stage: &Stage, build: &Build, run: u64) -> Result<(), StageError> {
-    let (repository, claim) = (&build.repository, ours(build));
+    let (repository, claim) = (&build.repository, own_claim(build));
     match stage.store.claim(repository, run, &claim).await? {
         Claimed::Ours => Ok(()),
         Claimed::By(other) => Err(StageError::Refused(belongs_to(run, &other))),
     }
-}
-
-fn ours(build: &Build) -> Claim {
-    let nonce = build.nonce.as_deref().unwrap_or_default();
-    claim_of(&build.release, &build.component, nonce)
 }
 
 fn belongs_to(run: u64, other: &Claim) -> String {

@@ -5,8 +5,8 @@ use commons_domain::build::{Build, MatchedBy};
 use commons_domain::manifest::Trigger;
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
-use commons_runtime::{Stage, cancel_late, candidate, claim_of};
-use commons_store::{Claim, Claimed};
+use commons_runtime::{Stage, cancel_late, candidate, claim_of, own_claim};
+use commons_store::Claimed;
 
 use crate::{Look, Next, StoreOr, after_attempt, ended_or_retrying, wait_of};
 
@@ -35,7 +35,7 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
             .map_err(StoreOr)?
         {
             None => unclaimed.push(run),
-            Some(claim) if claim == ours(build) => {
+            Some(claim) if claim == own_claim(build) => {
                 unclaimed = vec![run];
                 break;
             }
@@ -83,7 +83,7 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
 async fn is_ours(stage: &Stage, build: &Build, run: u64) -> Result<bool, Look> {
     let (store, repository) = (&stage.store, &build.repository);
     let lock = store.lock(repository).await.map_err(StoreOr)?;
-    let claim = ours(build);
+    let claim = own_claim(build);
     let holds = lock.is_some_and(|lock| {
         lock.release == build.release
             && lock.component == build.component
@@ -96,11 +96,6 @@ async fn is_ours(stage: &Stage, build: &Build, run: u64) -> Result<bool, Look> {
     Ok(claimed == Some(claim))
 }
 
-fn ours(build: &Build) -> Claim {
-    let nonce = build.nonce.as_deref().unwrap_or_default();
-    claim_of(&build.release, &build.component, nonce)
-}
-
 async fn claim_run(
     stage: &Stage,
     build: &Build,
@@ -108,7 +103,7 @@ async fn claim_run(
     run_attempt: u32,
     by: MatchedBy,
 ) -> Result<Next, Look> {
-    let claim = ours(build);
+    let claim = own_claim(build);
     if let Claimed::By(_) = stage
         .store
         .claim(&build.repository, id, &claim)

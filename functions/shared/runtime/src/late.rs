@@ -117,6 +117,12 @@ pub fn claim_of(release: &ReleaseKey, component: &str, nonce: &str) -> Claim {
     }
 }
 
+/// The claim of a build's present dispatch.
+pub fn own_claim(build: &Build) -> Claim {
+    let nonce = build.nonce.as_deref().unwrap_or_default();
+    claim_of(&build.release, &build.component, nonce)
+}
+
 /// The run that is claimed so already, by whoever died before it cancelled it; else the
 /// only unclaimed one that can be the build's: the lock kept others away.
 async fn the_only_one(

@@ -15,7 +15,7 @@ pub use clock::SystemClock;
 pub use config::{Config, MissingVariables};
 pub use ends::{block_dependents, end_build};
 pub use error::StageError;
-pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of};
+pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim};
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
 
 use std::future::Future;
