@@ -326,10 +326,11 @@ async fn sent_away(stage: &Stage, build: &Build) -> Result<Option<Duration>, Sta
     match asked.await? {
         Answer::At(_) => Ok(None),
         Answer::AskAt(then) => {
-            let left = Duration::try_from(then.duration_since(stage.now())).unwrap_or_default();
             let spread = limits.minute.mul_f64(fastrand::f64());
             tracing::info!(%then, component = build.component, "the budget of writes is used up");
-            Ok(Some(stage.config.speed.simulated(left + spread)))
+            Ok(Some(
+                stage.config.speed.simulated(stage.until(then) + spread),
+            ))
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The release at GitHub as Plan finds it: none, a draft, or published. From Plan on
 //! nobody sees a release that is not whole, so a published one becomes a draft.
 
-use std::time::Duration;
-
 use commons_domain::budget::{Answer, Write};
 use commons_domain::release::Release;
 use commons_github::{Release as GitHubRelease, ReleaseUpdate};
@@ -138,11 +136,7 @@ pub async fn hide(
     let limits = &stage.config.write_limits;
     let asked = store.ask_to_write(&release.key, Write::Content, limits);
     match asked.await? {
-        Answer::At(begins) => {
-            let left = begins.duration_since(stage.now());
-            let left = Duration::try_from(left).unwrap_or_default();
-            stage.clock.sleep(left).await;
-        }
+        Answer::At(begins) => stage.clock.sleep(stage.until(begins)).await,
         Answer::AskAt(then) => {
             return Err(StageError::Unavailable(format!(
                 "the budget of writes is used up until {then}"

@@ -108,10 +108,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 .own_build(&input.release, &input.component, input.generation)
                 .await?
                 .retry_at;
-            let left = retry_at.map_or(0.0, |at| {
-                (at.as_millisecond() - stage.now().as_millisecond()) as f64 / 1000.0
-            });
-            (left.ceil().max(1.0)) as u64
+            retry_at.map_or(1, |at| stage.seconds_until(at))
         }
         _ => stage.config.speed.wait_seconds(BUSY_WAIT),
     };

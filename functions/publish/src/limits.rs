@@ -82,15 +82,12 @@ impl<'a> Writes<'a> {
         let asked = stage
             .store
             .ask_to_write(&self.release, Write::Content, limits);
-        let until = |then: Timestamp| {
-            Duration::try_from(then.duration_since(stage.now())).unwrap_or_default()
-        };
         match asked.await.map_err(StageError::from)? {
-            Answer::At(begins) => stage.clock.sleep(until(begins)).await,
+            Answer::At(begins) => stage.clock.sleep(stage.until(begins)).await,
             Answer::AskAt(then) => {
                 tracing::info!(%then, "the budget of writes is used up");
                 // Several writes are free by then: each call reads everything once.
-                let wait = stage.config.speed.simulated(until(then));
+                let wait = stage.config.speed.simulated(stage.until(then));
                 let wait = wait.max(Duration::from_secs(60));
                 return Err(Pause::Again { wait });
             }

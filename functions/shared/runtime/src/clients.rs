@@ -1,6 +1,7 @@
 //! The clients of a stage, made once per environment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -80,6 +81,16 @@ impl Stage {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How long it is until then; nothing where that has passed.
+    pub fn until(&self, then: Timestamp) -> Duration {
+        Duration::try_from(then.duration_since(self.now())).unwrap_or_default()
+    }
+
+    /// The same in whole seconds, at least one: what a Wait state takes.
+    pub fn seconds_until(&self, then: Timestamp) -> u64 {
+        (self.until(then).as_secs_f64().ceil() as u64).max(1)
     }
 }
 
