@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use commons_artifacts::Verification;
-use commons_domain::attempts::{Outcome, after};
+use commons_domain::attempts::Outcome;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::Collected;
-use commons_domain::times::{BUSY_WAIT, backoff};
+use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{
-    Stage, StageError, block_dependents, end_build, in_sight, wait_out_of_sight,
+    Stage, StageError, after_attempt, block_dependents, end_build, in_sight, wait_out_of_sight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -148,16 +148,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
 
 /// What was built is not there any more: another attempt, or the end.
 async fn build_again(stage: &Stage, build: &Build, why: &str) -> Result<Output, StageError> {
-    let simulated = backoff(build.retry_count + 1, fastrand::f64());
-    let wait = stage.config.speed.real(simulated);
-    let next = after(
-        build,
-        Outcome::Expired,
-        why.into(),
-        false,
-        wait,
-        stage.now(),
-    );
+    let next = after_attempt(stage, build, Outcome::Expired, why, false);
     if next.status != BuildStatus::Retrying {
         end_build(stage, build, next.status, next.error.unwrap_or_default()).await?;
         return Ok(Output {
@@ -170,6 +161,6 @@ async fn build_again(stage: &Stage, build: &Build, why: &str) -> Result<Output, 
     stage.store.change_build(build, &next, &reason).await?;
     Ok(Output {
         next: Next::Retry,
-        wait_seconds: stage.config.speed.wait_seconds(simulated),
+        wait_seconds: next.retry_at.map_or(1, |at| stage.seconds_until(at)),
     })
 }

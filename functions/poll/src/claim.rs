@@ -5,10 +5,10 @@ use commons_domain::build::{Build, MatchedBy};
 use commons_domain::manifest::Trigger;
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
-use commons_runtime::{Stage, cancel_late, candidate, claim_of, own_claim};
+use commons_runtime::{Stage, after_attempt, cancel_late, candidate, claim_of, own_claim};
 use commons_store::Claimed;
 
-use crate::{Look, Next, StoreOr, after_attempt, ended_or_retrying, wait_of};
+use crate::{Look, Next, StoreOr, ended_or_retrying, wait_of};
 
 /// Looks for the run of the present attempt in the repository's unfiltered list.
 pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {

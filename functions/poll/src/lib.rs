@@ -12,13 +12,14 @@ mod overdue;
 
 use std::time::Duration;
 
-use commons_domain::attempts::{Outcome, after, may_rerun};
+use commons_domain::attempts::{Outcome, may_rerun};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
 use commons_domain::run::{NextWait, Progress, Seen, next_wait, overdue, progress};
-use commons_domain::times::{BUSY_WAIT, backoff};
+use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{
-    LateError, Stage, StageError, block_dependents, end_build, in_sight, wait_out_of_sight,
+    LateError, Stage, StageError, after_attempt, block_dependents, end_build, in_sight,
+    wait_out_of_sight,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -292,13 +293,6 @@ async fn lost_rerun(stage: &Stage, build: &Build, now: Timestamp) -> Result<Opti
     let why = "NoRun: the re-run did not start";
     let next = after_attempt(stage, &before, Outcome::NoRerun, why, true);
     ended_or_retrying(stage, build, next, why).await.map(Some)
-}
-
-/// What an attempt that came to nothing makes of its build.
-fn after_attempt(stage: &Stage, build: &Build, outcome: Outcome, why: &str, rerun: bool) -> Build {
-    let wait = backoff(build.retry_count + 1, fastrand::f64());
-    let wait = stage.config.speed.real(wait);
-    after(build, outcome, why.to_owned(), rerun, wait, stage.now())
 }
 
 /// Writes what a failed attempt makes of its build.

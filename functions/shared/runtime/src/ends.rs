@@ -1,7 +1,9 @@
 //! Ends that more than one stage brings about.
 
+use commons_domain::attempts::{Outcome, after};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::dispatch::blocked_by;
+use commons_domain::times::backoff;
 use commons_domain::wake::blocked;
 use commons_store::StoreError;
 
@@ -40,4 +42,18 @@ pub async fn block_dependents(stage: &Stage, dead: &Build) -> Result<(), StageEr
             .await?;
     }
     Ok(())
+}
+
+/// What an attempt that came to nothing makes of its build: another attempt after a wait,
+/// of which chance takes a part, or the end. `rerun`: GitHub would run the run again.
+pub fn after_attempt(
+    stage: &Stage,
+    build: &Build,
+    outcome: Outcome,
+    why: &str,
+    rerun: bool,
+) -> Build {
+    let wait = backoff(build.retry_count + 1, fastrand::f64());
+    let wait = stage.config.speed.real(wait);
+    after(build, outcome, why.to_owned(), rerun, wait, stage.now())
 }

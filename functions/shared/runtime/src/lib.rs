@@ -13,7 +13,7 @@ use clients::Environment;
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use clock::SystemClock;
 pub use config::{Config, MissingVariables};
-pub use ends::{block_dependents, end_build};
+pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
 pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim};
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
