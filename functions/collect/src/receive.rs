@@ -234,10 +234,7 @@ impl Transfer<'_> {
         if from == 0 {
             // It is all there is.
             let whole = Bytes::from(bytes);
-            let entries = match self.directory(whole.to_vec(), whole.len() as u64)? {
-                Directory::Whole { entries, .. } => entries,
-                Directory::From(_) => return Err(self.bad("is no readable zip".into())),
-            };
+            let entries = self.entries(whole.to_vec(), whole.len() as u64)?;
             return Ok(Source {
                 shape: Shape::Zip(entries),
                 total: Some(total),
@@ -263,6 +260,14 @@ impl Transfer<'_> {
 
     fn directory(&self, end: Vec<u8>, total: u64) -> Result<Directory, Failed> {
         archive::read(Tail::new(end, total), &LIMITS).map_err(|why| self.bad(why))
+    }
+
+    /// The entries of an archive of whose end there is no more to read.
+    fn entries(&self, end: Vec<u8>, total: u64) -> Result<Vec<Entry>, Failed> {
+        match self.directory(end, total)? {
+            Directory::Whole { entries, .. } => Ok(entries),
+            Directory::From(_) => Err(self.bad("is no readable zip".into())),
+        }
     }
 
     /// The bytes of a small part, as many as are expected.
@@ -323,10 +328,7 @@ impl Transfer<'_> {
         let (file, end) = read
             .map_err(|error| Failed::Collect(CollectError::cannot_see(&error)))?
             .map_err(disk)?;
-        let entries: Vec<Entry> = match self.directory(end, got)? {
-            Directory::Whole { entries, .. } => entries,
-            Directory::From(_) => return Err(self.bad("is no readable zip".into())),
-        };
+        let entries = self.entries(end, got)?;
         Ok(Source {
             shape: Shape::Zip(entries),
             total,
