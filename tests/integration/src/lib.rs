@@ -373,6 +373,13 @@ async fn items(account: &Account, table: &str, version: &str, prefix: &str) -> V
         .collect()
 }
 
+/// Bytes that no compression makes fewer; the same each time.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut noise = vec![0; length];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    noise
+}
+
 /// The repositories that a manifest of [`RELEASE_REPOSITORY`] names.
 pub fn fixture(manifest: &str) -> Vec<Repository> {
     fixture_repositories(manifest, RELEASE_REPOSITORY).expect("a manifest")

@@ -61,6 +61,16 @@ impl StageWorld {
         Self::with(fixture(manifest)).await
     }
 
+    /// With workflows without the nonce in their `run-name`: the token's login is all that
+    /// tells who started a run.
+    pub async fn without_nonces() -> StageWorld {
+        let mut repositories = fixture(MANIFEST);
+        for workflow in repositories.iter_mut().flat_map(|r| &mut r.workflows) {
+            workflow.run_name = false;
+        }
+        Self::with(repositories).await
+    }
+
     /// With these repositories.
     pub async fn with(repositories: Vec<Repository>) -> StageWorld {
         Self::by(Arc::new(SystemClock), repositories).await
@@ -328,6 +338,11 @@ impl StageWorld {
             times,
             kind,
         });
+    }
+
+    /// S3 of the world's account.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        s3(&self.aws)
     }
 
     /// The bytes of an object in the bucket.

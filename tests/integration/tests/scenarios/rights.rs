@@ -8,7 +8,7 @@ use commons_store::Claim;
 use commons_webhook::{Door, SigningSecrets};
 use futures_util::{StreamExt as _, stream};
 use github_simulator::{Artifact, Corrupt, signature};
-use integration::{Holder, Permission, Rights, StageWorld, WEBHOOK_SECRET, repository};
+use integration::{Holder, Permission, Rights, StageWorld, WEBHOOK_SECRET, noise, repository};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -250,14 +250,10 @@ async fn collect(world: &StageWorld, holder: Holder) -> Done {
     let generation = world.planned().await;
     world.quick_runs();
     // In parts, the last of which is not what its archive says.
-    let mut chance = fastrand::Rng::with_seed(1);
-    let noise = std::iter::repeat_with(|| chance.u8(..))
-        .take(12 << 20)
-        .collect();
     world.script("bllvm-sdk", |s| {
         s.artifacts.push(Artifact {
             name: "z".into(),
-            files: vec![("noise".into(), noise)],
+            files: vec![("noise".into(), noise(12 << 20))],
             corrupt: Some(Corrupt::Inside),
             ..Artifact::default()
         });

@@ -3,7 +3,7 @@
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::release::ReleaseStatus;
 use commons_poll::Next;
-use integration::{MANIFEST, RELEASE_REPOSITORY, StageWorld, fixture, repository};
+use integration::{RELEASE_REPOSITORY, StageWorld, repository};
 use serde_json::{Value, json};
 
 const SDK: &str = "bllvm-sdk";
@@ -11,11 +11,7 @@ const THEIRS: &str = "BTCDecoded/bllvm-sdk";
 
 /// A release that failed since two runs could be the SDK's; ours, and the other one.
 async fn ambiguous() -> (StageWorld, u64, u64) {
-    let mut repositories = fixture(MANIFEST);
-    for workflow in repositories.iter_mut().flat_map(|r| &mut r.workflows) {
-        workflow.run_name = false;
-    }
-    let world = StageWorld::with(repositories).await;
+    let world = StageWorld::without_nonces().await;
     world.quick_runs();
     let me = world.execution("first");
     world.plan_as(&me).await.unwrap();

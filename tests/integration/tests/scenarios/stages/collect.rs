@@ -7,7 +7,7 @@ use commons_domain::clock::Clock;
 use commons_domain::names::Sha256;
 use commons_runtime::SystemClock;
 use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script};
-use integration::{MANIFEST, MovedClock, StageWorld, fixture, repository};
+use integration::{MANIFEST, MovedClock, StageWorld, fixture, noise, repository};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,11 +243,7 @@ async fn an_expired_artifact_ends_the_build_where_the_manifest_says_so() {
 
 /// Nothing of the sdk's run is in the bucket.
 async fn nothing_is_left(world: &StageWorld) {
-    let s3 = aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&world.aws)
-            .force_path_style(true)
-            .build(),
-    );
+    let s3 = world.s3();
     let bucket = &world.stage.config.bucket;
     let prefix = format!("{}/bllvm-sdk/", world.key());
     let listed = s3.list_objects_v2().bucket(bucket).prefix(prefix);
@@ -275,10 +271,7 @@ async fn with_files(files: &[(&str, &[u8])]) -> StageWorld {
 
 #[tokio::test]
 async fn an_archive_that_is_not_what_it_says_leaves_nothing_behind() {
-    let mut chance = fastrand::Rng::with_seed(1);
-    let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..))
-        .take(100_000)
-        .collect();
+    let noise = noise(100_000);
     let world = green_sdk(|script| {
         script.artifacts.push(Artifact {
             name: "z".into(),
@@ -341,11 +334,9 @@ async fn a_sum_of_what_is_within_an_archive_is_checked() {
 /// A green sdk with one artifact more that takes a while; its run, and the ids of a small
 /// artifact and of that one.
 async fn one_takes_a_while(clock: Arc<dyn Clock>) -> (StageWorld, u64, u64, u64) {
-    let mut chance = fastrand::Rng::with_seed(1);
-    let noise = std::iter::repeat_with(|| chance.u8(..)).take(32 << 20);
     let large = Artifact {
         name: "z".into(),
-        files: vec![("noise".into(), noise.collect())],
+        files: vec![("noise".into(), noise(32 << 20))],
         ..Artifact::default()
     };
     let world = StageWorld::by(clock, fixture(MANIFEST)).await;

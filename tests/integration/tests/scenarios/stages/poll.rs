@@ -12,16 +12,6 @@ use std::time::Duration;
 const RUN: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}";
 const RUNS: &str = "/repos/{owner}/{repo}/actions/runs";
 
-/// Workflows without the nonce in their `run-name`: the token's login is all that
-/// tells who started a run.
-async fn without_nonces() -> StageWorld {
-    let mut repositories = fixture(MANIFEST);
-    for workflow in repositories.iter_mut().flat_map(|r| &mut r.workflows) {
-        workflow.run_name = false;
-    }
-    StageWorld::with(repositories).await
-}
-
 #[tokio::test]
 async fn a_queued_run_is_claimed_and_recorded() {
     let world = StageWorld::start().await;
@@ -233,7 +223,7 @@ async fn github_out_of_sight_leaves_the_build_as_it_is() {
 
 #[tokio::test]
 async fn two_runs_that_could_be_it_are_an_error_that_names_both() {
-    let world = without_nonces().await;
+    let world = StageWorld::without_nonces().await;
     world.planned().await;
     world.dispatch("bllvm-consensus").await.unwrap();
     let repository = "BTCDecoded/bllvm-consensus";
@@ -265,7 +255,7 @@ async fn two_runs_that_could_be_it_are_an_error_that_names_both() {
 
 #[tokio::test]
 async fn a_stranger_s_run_is_not_claimed() {
-    let world = without_nonces().await;
+    let world = StageWorld::without_nonces().await;
     world.planned().await;
     world.script("bllvm-consensus", |s| s.run_seconds = 1e6);
     let repository = "BTCDecoded/bllvm-consensus";
