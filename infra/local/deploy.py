@@ -149,6 +149,9 @@ def deploy(options):
 
     parameters = dict(parameter.split("=", 1) for parameter in options.parameter)
     parameters.setdefault("TlsOnly", "false")
+    if "SigningKey" not in parameters:
+        key = client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        parameters["SigningKey"] = key["KeyMetadata"]["Arn"]
     parameters.setdefault("Architecture", "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64")
     cloudformation.create_stack(
         StackName=options.stack,

@@ -53,6 +53,7 @@ pub async fn take(
         draft_deadline: stored.as_ref().and_then(|r| r.draft_deadline),
         github_release_id: stored.as_ref().and_then(|r| r.github_release_id),
         html_url: None,
+        after_publish: Vec::new(),
         created_at: stored.as_ref().map_or(now, |r| r.created_at),
         started_at: now,
         completed_at: None,

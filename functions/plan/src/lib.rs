@@ -7,11 +7,13 @@
 //! died before them left nothing that anybody acts on.
 
 mod adopt;
+mod after_publish;
 mod lease;
 mod nightly;
 mod pins;
 mod preflight;
 mod published;
+mod tags;
 mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,6 +145,7 @@ async fn plan(
         target,
         anew,
         adopted,
+        after_publish,
     } = preflight::look(stage, request, &release, &stored).await?;
     let plan = read.manifest.plan();
     if let Some(found) = &at_github {
@@ -198,6 +201,7 @@ async fn plan(
         manifest_ref: Some(read.git_ref),
         manifest_commit: Some(read.commit),
         target_commit: Some(target),
+        after_publish,
         ..release.clone()
     };
     if immutable {

@@ -17,7 +17,7 @@ use crate::workflow::Triggers;
 use crate::{github_error, read_manifest};
 
 /// Repositories that are asked about at a time.
-const AT_A_TIME: usize = 8;
+pub const AT_A_TIME: usize = 8;
 
 /// The manifest, and where it was read.
 pub struct Read {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use commons_domain::after_publish::Dispatch;
 use commons_domain::build::{Build, Planned};
 use commons_domain::graph::with_dependents;
 use commons_domain::matching::Candidate;
@@ -10,7 +11,7 @@ use commons_domain::release::Release;
 use commons_domain::request::Request;
 use commons_runtime::{Stage, StageError};
 
-use crate::{adopt, github_error, pins, published};
+use crate::{adopt, after_publish, github_error, pins, published, tags};
 
 /// A release may not have more builds than a Distributed Map has children.
 const MOST_BUILDS: usize = 10_000;
@@ -31,6 +32,8 @@ pub struct Found {
     pub anew: BTreeSet<String>,
     /// The runs that a person names.
     pub adopted: BTreeMap<String, Candidate>,
+    /// The dispatches that follow the release.
+    pub after_publish: Vec<Dispatch>,
 }
 
 /// Looks at everything that could stand in the way of the release, and tells all of it
@@ -54,6 +57,13 @@ pub async fn look(
             return Err(StageError::Refused(format!(
                 "the release repository {repository} is not there, or the token may not see it: {error}"
             )));
+        }
+    }
+    if let Some(signer) = &stage.signer {
+        match signer.public_key().await {
+            Ok(_) => {}
+            Err(StageError::Refused(fault)) => faults.push(fault),
+            Err(error) => return Err(error),
         }
     }
     let at_github = published::find(stage, release, stored.is_empty(), &mut faults).await?;
@@ -95,6 +105,8 @@ pub async fn look(
             .filter(|b| adopted.contains_key(name) || !b.starts_afresh(anew.contains(name)))
     };
     let target = target(stage, release, &read, &planned, kept, &mut faults);
+    let after_publish = after_publish::check(stage, &read.manifest, &mut faults).await?;
+    faults.extend(tags::check(stage, release, &planned, kept).await?);
     if faults.is_empty() {
         Ok(Found {
             read,
@@ -104,6 +116,7 @@ pub async fn look(
             target,
             anew,
             adopted,
+            after_publish,
         })
     } else {
         Err(StageError::Refused(faults.join("; ")))

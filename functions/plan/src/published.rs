@@ -2,14 +2,13 @@
 //! nobody sees a release that is not whole, so a published one becomes a draft.
 
 use commons_domain::budget::{Answer, Write};
+use commons_domain::documents;
 use commons_domain::release::Release;
 use commons_github::{Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
 
 use crate::github_error;
 
-/// The asset that Publish uploads last: where it is, the release was whole.
-const LAST_ASSET: &str = "SHA256SUMS";
 /// GitHub's limit of assets per release.
 const MOST_ASSETS: usize = 1_000;
 /// GitHub's limit per asset, in bytes.
@@ -122,9 +121,10 @@ pub async fn hide(
     found: &GitHubRelease,
     built_again: bool,
 ) -> Result<(), StageError> {
+    let last = documents::last(stage.signer.is_some());
     let whole = !built_again
         && release.github_release_id == Some(found.id)
-        && found.assets.iter().any(|asset| asset.name == LAST_ASSET);
+        && found.assets.iter().any(|asset| asset.name == last);
     if found.draft || whole {
         return Ok(());
     }

@@ -1,11 +1,12 @@
 //! The draft: found or created, and un-drafted at the end.
 
 use commons_domain::build::Build;
+use commons_domain::documents::Asset;
 use commons_domain::notes;
 use commons_domain::release::Release;
 use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::{NewRelease, Release as GitHubRelease, ReleaseUpdate};
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Stage, StageError, web_address};
 use jiff::Timestamp;
 
 use crate::limits::{Pause, Writes};
@@ -15,7 +16,7 @@ use crate::limits::{Pause, Writes};
 pub async fn find_or_create(
     stage: &Stage,
     release: &Release,
-    writes: &mut Writes<'_>,
+    writes: &Writes<'_>,
 ) -> Result<(Release, GitHubRelease), Pause> {
     let repository = &stage.config.release_repository;
     let tag = release.key.version();
@@ -82,7 +83,7 @@ async fn store_id(
 async fn create(
     stage: &Stage,
     release: &Release,
-    writes: &mut Writes<'_>,
+    writes: &Writes<'_>,
 ) -> Result<(Release, GitHubRelease), Pause> {
     let left = |deadline: Timestamp| deadline.duration_since(stage.now());
     if let Some(left) = release.draft_deadline.map(left)
@@ -140,24 +141,18 @@ async fn create(
 }
 
 /// What the release says of itself.
-pub fn notes(
-    stage: &Stage,
-    release: &Release,
-    builds: &[Build],
-    files: &[notes::Artifact],
-) -> String {
+pub fn notes(stage: &Stage, release: &Release, builds: &[Build], assets: &[Asset]) -> String {
     let web = web_address(&stage.config.github_api_url);
-    notes::render(release.key.version().as_str(), builds, files, &web)
+    let files: Vec<notes::Artifact> = assets.iter().map(artifact).collect();
+    notes::render(release.key.version().as_str(), builds, &files, &web)
 }
 
-/// GitHub's address for people, from its API's: `https://github.com` for
-/// `https://api.github.com`, a GitHub Enterprise Server's without `/api/v3`.
-fn web_address(api: &str) -> String {
-    let api = api.trim_end_matches('/');
-    if api == "https://api.github.com" {
-        "https://github.com".into()
-    } else {
-        api.trim_end_matches("/api/v3").into()
+fn artifact(asset: &Asset) -> notes::Artifact {
+    notes::Artifact {
+        name: asset.name.clone(),
+        size: asset.size,
+        sha256: asset.sha256.clone(),
+        component: asset.component.clone(),
     }
 }
 
@@ -167,8 +162,9 @@ pub async fn publish(
     release: &Release,
     id: u64,
     notes: &str,
-    writes: &mut Writes<'_>,
+    writes: &Writes<'_>,
 ) -> Result<GitHubRelease, Pause> {
+    let latest = is_latest(stage, release).await?;
     writes.turn().await?;
     let update = ReleaseUpdate {
         body: Some(notes.to_owned()),
@@ -176,14 +172,7 @@ pub async fn publish(
         // What stops at its draft says nothing of it: a later owner may have published it.
         draft: (!release.stop_at_draft).then_some(false),
         prerelease: Some(release.prerelease),
-        make_latest: Some(
-            if release.prerelease {
-                "false"
-            } else {
-                "legacy"
-            }
-            .to_owned(),
-        ),
+        make_latest: Some(latest.to_string()),
     };
     Ok(stage
         .github
@@ -191,16 +180,40 @@ pub async fn publish(
         .await?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::web_address;
+/// Whether GitHub shall show this release as the latest: not a backport, nor a prerelease.
+async fn is_latest(stage: &Stage, release: &Release) -> Result<bool, Pause> {
+    let repository = &stage.config.release_repository;
+    let all = stage.github.releases(repository).await?;
+    let published = all.iter().filter(|r| !r.draft && !r.prerelease);
+    let tags = published.map(|r| r.tag_name.as_str());
+    Ok(!release.prerelease && release.key.version().is_latest_of(tags))
+}
 
-    #[test]
-    fn links_go_to_the_pages_of_the_api_s_host() {
-        assert_eq!(web_address("https://api.github.com"), "https://github.com");
-        assert_eq!(
-            web_address("https://ghe.example/api/v3/"),
-            "https://ghe.example"
+/// Turns a release that is not what it should be into a draft again, where GitHub lets
+/// us; what was done, for who reads of it.
+pub async fn take_back(
+    stage: &Stage,
+    published: &GitHubRelease,
+    writes: &Writes<'_>,
+) -> Result<&'static str, Pause> {
+    if published.immutable {
+        return Ok(
+            "it is immutable and stays published: tell its users, and release another version",
         );
     }
+    writes.turn().await?;
+    let update = ReleaseUpdate {
+        draft: Some(true),
+        ..ReleaseUpdate::default()
+    };
+    let repository = &stage.config.release_repository;
+    let taken_back = stage
+        .github
+        .update_release(repository, published.id, &update)
+        .await?;
+    Ok(if taken_back.draft {
+        "it is a draft again"
+    } else {
+        "GitHub leaves it published: turn it into a draft by hand"
+    })
 }

@@ -1,20 +1,38 @@
 //! Publish: one draft, filled with what the builds collected, verified against
 //! GitHub, and made visible as the last write.
 //!
+//! The files come first, then what tells of them (`release-manifest.json`, the signed
+//! provenance, the resolved `versions.toml`), then the sums over all of these and their
+//! signature: whoever finds the last of them finds everything.
+//!
 //! Running it twice is safe: the draft is found before one is created, an asset
 //! that is there with our digest is left alone, one of ours that differs is
-//! uploaded anew, and a release that is published already is only checked again.
+//! uploaded anew, what is signed once is not signed again, and a release that is
+//! published already is only checked again.
 
-mod assets;
+mod documents;
 mod draft;
+mod files;
+mod follow;
 mod limits;
 mod sight;
+mod tags;
+mod upload;
+mod verify;
+
+use std::time::Duration;
 
 use commons_domain::build::{Build, BuildStatus};
+use commons_domain::documents::{Asset, is_document};
 use commons_domain::names::ReleaseKey;
 use commons_domain::release::{Release, ReleaseStatus};
+use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{Stage, StageError};
 use serde::{Deserialize, Serialize};
+
+use crate::files::{Built, File};
+use crate::limits::{Pause, Writes};
+use crate::upload::Draft;
 
 /// Which release.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,20 +62,38 @@ pub struct Output {
     pub wait_seconds: u64,
 }
 
+impl Output {
+    fn published() -> Self {
+        Self {
+            next: Next::Published,
+            wait_seconds: 1,
+        }
+    }
+
+    fn again(stage: &Stage, wait: Duration) -> Self {
+        Self {
+            next: Next::Again,
+            wait_seconds: stage.config.speed.wait_seconds(wait),
+        }
+    }
+}
+
 /// Publishes a release whose builds are all complete.
 pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
     let release = stage
         .store
         .own_release(&input.release, input.generation)
         .await?;
-    if matches!(
-        release.status,
-        ReleaseStatus::Published | ReleaseStatus::Drafted
-    ) {
-        return Ok(Output {
-            next: Next::Published,
-            wait_seconds: 1,
-        });
+    let ended = [ReleaseStatus::Published, ReleaseStatus::Drafted];
+    if ended.contains(&release.status) {
+        return match follow::follow(&stage, release).await {
+            Ok(()) => Ok(Output::published()),
+            Err(Pause::Again { wait }) => Ok(Output::again(&stage, wait)),
+            Err(Pause::Unseen { retry_after, .. }) => {
+                Ok(Output::again(&stage, retry_after.unwrap_or(BUSY_WAIT)))
+            }
+            Err(Pause::Stage(error)) => Err(error),
+        };
     }
     let builds: Vec<Build> = stage
         .store
@@ -80,26 +116,21 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             .await?;
         publishing
     };
-    let mut writes = limits::Writes::new(&stage, &release);
-    match publish(&stage, &release, &builds, &mut writes).await {
-        Ok(()) => Ok(Output {
-            next: Next::Published,
-            wait_seconds: 1,
-        }),
-        Err(limits::Pause::Again { wait }) => Ok(Output {
-            next: Next::Again,
-            wait_seconds: stage.config.speed.wait_seconds(wait),
-        }),
-        Err(limits::Pause::Unseen { why, retry_after }) => {
+    let writes = Writes::new(&stage, &release);
+    match publish(&stage, &release, &builds, &writes).await {
+        // What follows it is a call of its own, with a time of its own.
+        Ok(release) if release.next_dispatch().is_some() => {
+            Ok(Output::again(&stage, Duration::from_secs(1)))
+        }
+        Ok(_) => Ok(Output::published()),
+        Err(Pause::Again { wait }) => Ok(Output::again(&stage, wait)),
+        Err(Pause::Unseen { why, retry_after }) => {
             let progress = writes.has_progressed();
             let wait = sight::wait(&stage, &input, progress, &why).await?;
             let wait = wait.max(retry_after.unwrap_or_default());
-            Ok(Output {
-                next: Next::Again,
-                wait_seconds: stage.config.speed.wait_seconds(wait),
-            })
+            Ok(Output::again(&stage, wait))
         }
-        Err(limits::Pause::Stage(error)) => Err(error),
+        Err(Pause::Stage(error)) => Err(error),
     }
 }
 
@@ -145,19 +176,29 @@ async fn publish(
     stage: &Stage,
     release: &Release,
     builds: &[Build],
-    writes: &mut limits::Writes<'_>,
-) -> Result<(), limits::Pause> {
-    let wanted = assets::wanted(stage, builds).await?;
-    let before = release.github_release_id;
-    let (release, draft) = draft::find_or_create(stage, release, writes).await?;
-    let known = before == Some(draft.id);
-    let uploaded = assets::upload(stage, &release, &draft, known, &wanted, writes).await?;
-    let files = assets::verify(stage, draft.id, &uploaded).await?;
-    let bytes: u64 = uploaded.iter().map(|file| file.size).sum();
+    writes: &Writes<'_>,
+) -> Result<Release, Pause> {
+    let collected = files::collected(stage, builds).await?;
+    let signing = documents::Signing::of(stage).await?;
+    let known = release.github_release_id;
+    let (release, at_github) = draft::find_or_create(stage, release, writes).await?;
+    let draft = Draft::look(stage, &at_github).await?;
+    if known == Some(at_github.id) && at_github.draft {
+        let wanted =
+            |name: &str| is_document(name) || collected.iter().any(|built| built.file.name == name);
+        draft.delete_left_over(&release, wanted, writes).await?;
+    }
+    let (mut ours, assets) = upload(&draft, collected, writes).await?;
+    let documents =
+        documents::put(&draft, &release, builds, &assets, signing.as_ref(), writes).await?;
+    ours.extend(documents);
+    verify::verify(stage, &release, at_github.id, &ours).await?;
+
+    let bytes: u64 = ours.iter().map(|file| file.size).sum();
     let why = format!(
         "{} assets, {bytes} bytes, are in release {} as they were collected: {}",
-        uploaded.len(),
-        draft.id,
+        ours.len(),
+        at_github.id,
         if release.stop_at_draft {
             "it is left as a draft"
         } else {
@@ -166,27 +207,55 @@ async fn publish(
     );
     let told = stage.store.tell_of_release(&release, &why).await;
     told.map_err(StageError::from)?;
-    let notes = draft::notes(stage, &release, builds, &files);
-    let published = draft::publish(stage, &release, draft.id, &notes, writes).await?;
-    assets::verify(stage, draft.id, &uploaded).await?;
+    tags::make(stage, &release, builds, writes).await?;
+    let notes = draft::notes(stage, &release, builds, &assets);
+    let published = draft::publish(stage, &release, at_github.id, &notes, writes).await?;
+    match verify::verify(stage, &release, at_github.id, &ours).await {
+        Err(Pause::Stage(StageError::VerificationFailed(why))) if !published.draft => {
+            let done = draft::take_back(stage, &published, writes).await?;
+            return Err(StageError::VerificationFailed(format!("{why}; {done}")).into());
+        }
+        verified => verified?,
+    }
+    ended(stage, &release, published.html_url).await
+}
+
+/// Uploads what was built; answers the files, and where they came from, by the names that
+/// GitHub gave them.
+async fn upload(
+    draft: &Draft<'_>,
+    collected: Vec<Built>,
+    writes: &Writes<'_>,
+) -> Result<(Vec<File>, Vec<Asset>), Pause> {
+    let files: Vec<File> = collected.iter().map(|built| built.file.clone()).collect();
+    let names = draft.put_all(&files, writes).await?;
+    let named = collected.into_iter().zip(&names);
+    let named = named.map(|(built, name)| built.named(name));
+    Ok(named.map(|built| (built.file, built.asset)).unzip())
+}
+
+/// The last write: what became of it.
+async fn ended(stage: &Stage, release: &Release, html_url: String) -> Result<Release, Pause> {
     let (status, what) = if release.stop_at_draft {
         (ReleaseStatus::Drafted, "verified, and left as a draft")
     } else {
         (ReleaseStatus::Published, "published and verified")
     };
-    let reason = format!("{what}: {}", published.html_url);
+    let reason = format!("{what}: {html_url}");
     let done = Release {
         status,
-        html_url: Some(published.html_url),
+        html_url: Some(html_url),
         completed_at: Some(stage.now()),
+        after_publish: if release.stop_at_draft {
+            Vec::new()
+        } else {
+            release.after_publish.clone()
+        },
         unseen_since: None,
         lease: None,
         ..release.clone()
     };
-    stage
-        .store
-        .change_release(&release, &done, &reason)
-        .await
-        .map_err(StageError::from)?;
-    Ok(())
+    let changed = stage.store.change_release(release, &done, &reason).await;
+    changed.map_err(StageError::from)?;
+    Ok(done)
 }

@@ -1,6 +1,7 @@
 //! Writes to GitHub: each within the budget that all releases share, after the owner was
 //! read again, and none when the stage's time is nearly up.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use commons_domain::budget::{Answer, Write};
@@ -8,6 +9,7 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::release::Release;
 use commons_runtime::{Stage, StageError};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 /// A function has 15 minutes; after this it hands over to its next call.
 const TIME: Duration = Duration::from_secs(14 * 60);
@@ -50,13 +52,14 @@ impl From<commons_github::Error> for Pause {
     }
 }
 
-/// The right to write, one write at a time.
+/// The right to write: writes begin one at a time, however many are on their way.
 pub struct Writes<'a> {
     stage: &'a Stage,
     release: ReleaseKey,
     generation: u64,
     began: Timestamp,
-    turns: u32,
+    turns: AtomicU32,
+    begins: Mutex<()>,
 }
 
 impl<'a> Writes<'a> {
@@ -67,14 +70,22 @@ impl<'a> Writes<'a> {
             release: release.key.clone(),
             generation: release.generation,
             began: stage.now(),
-            turns: 0,
+            turns: AtomicU32::new(0),
+            begins: Mutex::new(()),
         }
     }
 
     /// Waits for the next write's turn, and reads the owner again.
-    pub async fn turn(&mut self) -> Result<(), Pause> {
+    pub async fn turn(&self) -> Result<(), Pause> {
+        self.turn_for(Duration::ZERO).await
+    }
+
+    /// The same for a write that may take so long: where this call has no time for it, the
+    /// next one does.
+    pub async fn turn_for(&self, takes: Duration) -> Result<(), Pause> {
         let stage = self.stage;
-        if stage.now() > self.began + TIME {
+        let _first = self.begins.lock().await;
+        if stage.now() + takes > self.began + TIME {
             let wait = Duration::from_secs(1);
             return Err(Pause::Again { wait });
         }
@@ -94,12 +105,12 @@ impl<'a> Writes<'a> {
         }
         let own = stage.store.own_release(&self.release, self.generation);
         own.await.map_err(StageError::from)?;
-        self.turns += 1;
+        self.turns.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Whether GitHub has taken a write in this call: all but the last surely.
     pub fn has_progressed(&self) -> bool {
-        self.turns > 1
+        self.turns.load(Ordering::Relaxed) > 1
     }
 }

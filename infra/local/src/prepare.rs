@@ -207,6 +207,12 @@ pub async fn build_timeline(progress: &(dyn Fn(Progress) + Send + Sync)) -> Resu
     Ok(target().join("debug"))
 }
 
+/// Builds `verify`, which checks a published release; the folder that holds it.
+pub async fn build_verify(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
+    build(&["--workspace", "--bin", "verify"], progress).await?;
+    Ok(target().join("debug"))
+}
+
 /// Builds `bench` in release mode, which measures; the folder that holds it.
 pub async fn build_bench(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
     build(&["--release", "--package", "bench"], progress).await?;

@@ -38,6 +38,8 @@ pub const COMPONENTS: [&str; 6] = [
 ];
 /// What signs webhooks.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
+/// What an upload of a test's may take.
+pub const MINUTE: Duration = Duration::from_secs(60);
 /// Simulated seconds per real second.
 const SPEED: f64 = 120.0;
 

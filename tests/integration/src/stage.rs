@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use commons_domain::budget::Limits;
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::release::Release;
 use commons_domain::times::Speed;
-use commons_runtime::{Config, Stage, StageError, SystemClock};
+use commons_runtime::{Config, Signer, Stage, StageError, SystemClock};
 use github_simulator::{Fault, FaultKind, Repository, RunView, Script, Settings, Simulator};
 use local_cloud::{Account, LocalCloud, STACK, Service, Stack};
 use serde_json::{Value, json};
@@ -120,6 +121,8 @@ impl StageWorld {
             state_machine_arn: stack.state_machine_arn.clone(),
             speed: Speed(SPEED),
             private_transfers: true,
+            signing_key: None,
+            tag_components: false,
             write_limits: Limits::new(80, 500, 1, Speed(SPEED)),
         };
         let stage = stage(&aws, config, clock);
@@ -129,6 +132,27 @@ impl StageWorld {
             account,
             aws,
         }
+    }
+
+    /// Signs its releases, with a key of its own account.
+    pub async fn signed(mut self) -> StageWorld {
+        let kms = aws_sdk_kms::Client::new(&self.aws);
+        let created = kms
+            .create_key()
+            .key_spec(KeySpec::EccNistP256)
+            .key_usage(KeyUsageType::SignVerify)
+            .send()
+            .await;
+        let created = created.expect("a key").key_metadata.expect("the key");
+        self.sign_with(&created.arn.expect("its ARN"));
+        self
+    }
+
+    /// Signs its releases with this key, be it there or not.
+    pub fn sign_with(&mut self, arn: &str) {
+        let kms = aws_sdk_kms::Client::new(&self.aws);
+        self.stage.signer = Some(Signer::new(kms, arn));
+        self.stage.config.signing_key = Some(arn.to_owned());
     }
 
     /// The release's key.
@@ -483,6 +507,10 @@ pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, clock: Arc<dyn 
         github: commons_github::GitHub::new(settings).expect("a client"),
         store: commons_store::Store::new(dynamo, states.clone(), &config.table, Arc::clone(&clock)),
         objects: commons_artifacts::Store::new(s3(aws), &config.bucket),
+        signer: config
+            .signing_key
+            .as_deref()
+            .map(|key| Signer::new(aws_sdk_kms::Client::new(aws), key)),
         states,
         clock,
         config,

@@ -6,15 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const AWS_CLI: &str = "awscli==1.46.2";
+/// What the in-toto project's own tools open envelopes with.
+const SECURE_SYSTEMS_LIB: &str = "securesystemslib[crypto]==1.6.0";
 
 /// GitHub's CLI, as Debian packages it.
 pub fn gh() -> Option<PathBuf> {
+    installed("gh")
+}
+
+/// A program that Debian packages under its name.
+fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
-        .map(|folder| folder.join("gh"))
+        .map(|folder| folder.join(name))
         .find(|program| program.is_file());
     if found.is_none() {
-        crate::skipped("gh is not installed (apt-get install gh)");
+        crate::skipped(&format!("{name} is not installed (apt-get install {name})"));
     }
     found
 }
@@ -31,14 +38,34 @@ pub fn aws() -> Option<PathBuf> {
 }
 
 fn install_aws() -> Result<PathBuf, String> {
-    let folder = made_once("aws", AWS_CLI, |venv| {
+    Ok(environment("aws", AWS_CLI)?.join("bin/aws"))
+}
+
+/// A Python that has securesystemslib, made once.
+pub fn secure_systems_lib() -> Option<PathBuf> {
+    match environment("securesystemslib", SECURE_SYSTEMS_LIB) {
+        Ok(folder) => Some(folder.join("bin/python")),
+        Err(why) => {
+            crate::skipped(&format!("securesystemslib cannot be installed: {why}"));
+            None
+        }
+    }
+}
+
+/// A Python environment with one package.
+fn environment(name: &str, package: &str) -> Result<PathBuf, String> {
+    made_once(name, package, |venv| {
         run(Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(venv))?;
-        let install = ["install", "--quiet", "--disable-pip-version-check", AWS_CLI];
+        let install = ["install", "--quiet", "--disable-pip-version-check", package];
         run(Command::new(venv.join("bin/pip")).args(install))
-    })?;
-    Ok(folder.join("bin/aws"))
+    })
+}
+
+/// OpenSSL's own program.
+pub fn openssl() -> Option<PathBuf> {
+    installed("openssl")
 }
 
 /// A folder below `target/oracles` that is made if it is not there yet, or was made of

@@ -295,6 +295,8 @@ fn stage(
             Arc::clone(&clock),
         ),
         objects: commons_artifacts::Store::new(cloud::s3(&cloud.aws), &config.bucket),
+        // No key management in this process.
+        signer: None,
         states,
         clock,
         config,

@@ -13,6 +13,7 @@ mod upload;
 
 pub use aws_sdk_s3::primitives::ByteStream;
 pub use binaries::base_name;
+pub use bytes::Bytes;
 pub use error::{StoreError, Verification};
 pub use list::{ArtifactRef, Asset, AssetList, list_key};
 pub use members::{Member, Reader};

@@ -106,8 +106,37 @@ impl Store {
         Ok(())
     }
 
+    /// Writes a small object unless there is one of this key: whether it did.
+    pub async fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let put = self
+            .s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .server_side_encryption(ServerSideEncryption::Aes256)
+            .body(bytes.into())
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(false),
+            Err(error) => Err(failed("PutObject", key, &error)),
+        }
+    }
+
     /// A value that was written as JSON; none where there is no such object.
     pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        let Some(bytes) = self.find_bytes(key).await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| unread(key, &error))
+    }
+
+    /// A small object's bytes; none where there is no such object.
+    pub async fn find_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let object = self
             .s3
             .get_object()
@@ -122,9 +151,7 @@ impl Store {
             }
             Err(error) => return Err(failed("GetObject", key, &error)),
         };
-        serde_json::from_slice(&whole(key, body).await?)
-            .map(Some)
-            .map_err(|error| unread(key, &error))
+        whole(key, body).await.map(Some)
     }
 
     /// An object's length and bytes.

@@ -79,6 +79,7 @@ mod tests {
             stop_at_draft: false,
             target_commit: None,
             draft_deadline: None,
+            after_publish: Vec::new(),
             github_release_id: None,
             html_url: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,

@@ -4,11 +4,13 @@
 //! Nothing here does I/O: clocks, ids and what was read are passed in, so every
 //! rule can be tested, and explored, as a value.
 
+pub mod after_publish;
 pub mod attempts;
 pub mod budget;
 pub mod build;
 pub mod clock;
 pub mod dispatch;
+pub mod documents;
 #[cfg(test)]
 mod fixture;
 pub mod graph;
@@ -21,6 +23,7 @@ pub mod notes;
 pub mod release;
 pub mod request;
 pub mod run;
+pub mod signature;
 pub mod sums;
 pub mod timeline;
 pub mod times;

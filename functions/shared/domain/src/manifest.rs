@@ -75,11 +75,15 @@ fn yes() -> bool {
 impl Component {
     /// Its repository, in the release repository's owner unless it says otherwise.
     pub fn repository(&self, owner: &str) -> Result<RepoName, crate::names::InvalidName> {
-        let name = self.repository.as_deref().unwrap_or(&self.name);
-        if name.contains('/') {
-            RepoName::new(name)
+        repository_of(self.repository.as_deref().unwrap_or(&self.name), owner)
+    }
+
+    /// Its tag: `git_tag`, or that of its version.
+    pub fn tag(&self) -> String {
+        if self.git_tag.is_empty() {
+            format!("v{}", self.version)
         } else {
-            RepoName::new(&format!("{owner}/{name}"))
+            self.git_tag.clone()
         }
     }
 
@@ -89,10 +93,41 @@ impl Component {
     }
 }
 
+fn repository_of(name: &str, owner: &str) -> Result<RepoName, crate::names::InvalidName> {
+    if name.contains('/') {
+        RepoName::new(name)
+    } else {
+        RepoName::new(&format!("{owner}/{name}"))
+    }
+}
+
+/// An entry of `[[after_publish]]`: a `repository_dispatch` that follows the release.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AfterPublish {
+    /// `owner/name`, or a name in the release repository's owner.
+    pub repository: String,
+    /// Its `event_type`.
+    #[serde(default = "release_published")]
+    pub event_type: String,
+}
+
+fn release_published() -> String {
+    "release-published".into()
+}
+
+impl AfterPublish {
+    /// Its repository, in the release repository's owner unless it says otherwise.
+    pub fn repository(&self, owner: &str) -> Result<RepoName, crate::names::InvalidName> {
+        repository_of(&self.repository, owner)
+    }
+}
+
 /// A manifest without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     components: BTreeMap<String, Component>,
+    after_publish: Vec<AfterPublish>,
 }
 
 /// Every fault of a manifest, one sentence each.
@@ -189,7 +224,11 @@ impl Manifest {
             }
         }
         check_shared_repositories(&components, &mut faults);
-        let manifest = Self { components };
+        let after_publish = read_after_publish(&table, &mut faults);
+        let manifest = Self {
+            components,
+            after_publish,
+        };
         if let Err(cycle) = graph::plan(&manifest.edges()) {
             faults.push(cycle.to_string());
         }
@@ -203,6 +242,11 @@ impl Manifest {
     /// The components by name.
     pub fn components(&self) -> &BTreeMap<String, Component> {
         &self.components
+    }
+
+    /// The dispatches that follow the release.
+    pub fn after_publish(&self) -> &[AfterPublish] {
+        &self.after_publish
     }
 
     /// Order, groups and critical path.
@@ -263,6 +307,35 @@ fn read_entry(name: &str, value: &toml::Value) -> Result<Component, String> {
         asset_prefix: entry.asset_prefix,
         rebuild_expired: entry.rebuild_expired.unwrap_or(true),
     })
+}
+
+/// At most one to a repository: its runs tell whether it has arrived.
+fn read_after_publish(table: &toml::Table, faults: &mut Vec<String>) -> Vec<AfterPublish> {
+    let Some(value) = table.get("after_publish") else {
+        return Vec::new();
+    };
+    let entries: Vec<AfterPublish> = match value.clone().try_into() {
+        Ok(entries) => entries,
+        Err(error) => {
+            let error: toml::de::Error = error;
+            faults.push(format!("after_publish: {}", one_line(error.message())));
+            return Vec::new();
+        }
+    };
+    let mut seen = BTreeSet::new();
+    for entry in &entries {
+        if let Err(error) = entry.repository("owner") {
+            faults.push(format!("after_publish: repository: {error}"));
+        }
+        if entry.event_type.is_empty() || entry.event_type.chars().count() > 100 {
+            faults.push("after_publish: event_type must have 1 to 100 characters".into());
+        }
+        if !seen.insert(entry.repository.to_lowercase()) {
+            let repository = &entry.repository;
+            faults.push(format!("after_publish: '{repository}' is named twice"));
+        }
+    }
+    entries
 }
 
 fn check_fields(component: &Component, faults: &mut Vec<String>) {

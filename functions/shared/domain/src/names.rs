@@ -113,6 +113,14 @@ impl Version {
             .is_none_or(|version| !version.pre.is_empty())
     }
 
+    /// Whether it is the greatest of these tags, as semver orders them. Tags that are no
+    /// versions, nightlies among them, do not count; nor does a version that is one.
+    pub fn is_latest_of<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> bool {
+        let semver = |tag: &str| semver::Version::parse(tag.strip_prefix('v')?).ok();
+        let greatest = tags.into_iter().filter_map(semver).max();
+        semver(&self.0).is_some_and(|own| greatest.is_none_or(|greatest| own >= greatest))
+    }
+
     /// The commit that a nightly is named after, shortened.
     pub fn nightly_commit(&self) -> Option<&str> {
         let rest = self.0.strip_prefix("nightly-")?;
@@ -270,6 +278,23 @@ pub fn execution_name(version: &Version, delivery: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backport_is_not_the_latest() {
+        let latest = |own: &str, tags: &[&str]| {
+            Version::new(own)
+                .unwrap()
+                .is_latest_of(tags.iter().copied())
+        };
+        assert!(latest("v0.1.0", &[]));
+        assert!(latest(
+            "v0.10.0",
+            &["v0.9.0", "release-7", "nightly-20260101-abcdef0"]
+        ));
+        assert!(latest("v0.10.0", &["v0.10.0"]));
+        assert!(!latest("v0.9.1", &["v0.9.0", "v0.10.0"]));
+        assert!(!latest("nightly-20260101-abcdef0", &[]));
+    }
 
     #[test]
     fn versions_are_semver_or_nightly() {

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ReleaseKey, Sha256};
+use crate::after_publish::Dispatch;
+use crate::manifest::Component;
+use crate::names::{ReleaseKey, RepoName, Sha256};
 
 /// Status of a release, as stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +83,9 @@ pub struct Release {
     /// Its page, once published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html_url: Option<String>,
+    /// The dispatches that follow it, and how they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_publish: Vec<Dispatch>,
     /// First seen.
     pub created_at: Timestamp,
     /// Taken up by its present owner.
@@ -97,6 +102,16 @@ pub struct Release {
 }
 
 impl Release {
+    /// The tag that a component of it gets at the commit that was built, where components
+    /// are tagged: its own `git_tag`, or its version's. None of a nightly; none where the
+    /// release's own tag is the same.
+    pub fn component_tag(&self, repository: &RepoName, component: &Component) -> Option<String> {
+        let version = self.key.version();
+        let tag = component.tag();
+        let own = *repository == self.key.repository() && tag == version.as_str();
+        (version.nightly_commit().is_none() && !own).then_some(tag)
+    }
+
     /// Whether Settle may end it for `execution`: only its owner's end is its end.
     pub fn is_owned_by(&self, execution: &str) -> bool {
         self.lease.as_deref() == Some(execution)

@@ -64,6 +64,7 @@ impl Settings {
 pub struct GitHub {
     http: reqwest::Client,
     transfers: reqwest::Client,
+    uploads: reqwest::Client,
     settings: Settings,
 }
 
@@ -77,7 +78,6 @@ impl GitHub {
                 .user_agent(concat!("bllvm-commons/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
                 .connect_timeout(DEADLINE)
-                .read_timeout(READ_TIMEOUT)
         };
         let build = |client: reqwest::ClientBuilder| {
             client.build().map_err(|error| Error::Unexpected {
@@ -91,7 +91,9 @@ impl GitHub {
         };
         Ok(Self {
             http: build(client())?,
-            transfers: build(transfers)?,
+            transfers: build(transfers.read_timeout(READ_TIMEOUT))?,
+            // Nothing is read while a body is sent: reqwest's read time-out would end it.
+            uploads: build(client())?,
             settings,
         })
     }
@@ -228,9 +230,9 @@ impl GitHub {
         self.settings.clock.now()
     }
 
-    /// The HTTP client, for uploads.
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
+    /// The HTTP client for uploads, whose every request has a time of its own.
+    pub(crate) fn uploads(&self) -> &reqwest::Client {
+        &self.uploads
     }
 
     /// The HTTP client for downloads from other hosts.

@@ -121,9 +121,11 @@ impl Error {
         }
     }
 
-    /// A name that is there already: 422 with that among its reasons.
+    /// A name that is there already: 422 with that among its reasons. Of a ref GitHub says
+    /// so in words.
     pub fn is_already_there(&self) -> bool {
-        matches!(self, Self::Unprocessable { message, .. } if message.contains("already_exists"))
+        matches!(self, Self::Unprocessable { message, .. }
+            if message.contains("already_exists") || message.contains("already exists"))
     }
 
     /// Whether a write surely did not happen.

@@ -1,7 +1,11 @@
 //! Releases and their assets.
 
-use commons_domain::names::RepoName;
+use std::time::Duration;
+
+use commons_domain::names::{RepoName, Sha256};
+use futures_util::StreamExt as _;
 use reqwest::Method;
+use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::client::{Body, segment};
 use crate::{Asset, Error, GitHub, NewRelease, Release, ReleaseUpdate};
@@ -101,22 +105,23 @@ impl GitHub {
         .map(drop)
     }
 
-    /// Uploads an asset of `length` bytes to a release's `upload_url`.
+    /// Uploads an asset of `length` bytes to a release's `upload_url`, over within `time`.
     pub async fn upload_asset(
         &self,
         upload_url: &str,
         name: &str,
-        content_type: &str,
         length: u64,
         body: Body,
+        time: Duration,
     ) -> Result<Asset, Error> {
         let target = upload_url.split('{').next().unwrap_or_default();
         let call = format!("POST the asset {name}");
         let request = self
-            .http()
+            .uploads()
             .post(format!("{target}?name={}", segment(name)))
+            .timeout(time)
             .header("Accept", "application/vnd.github+json")
-            .header("Content-Type", content_type)
+            .header("Content-Type", "application/octet-stream")
             .header("Content-Length", length)
             .body(body);
         let response = self.answer(&call, request).await?;
@@ -128,6 +133,30 @@ impl GitHub {
             call,
             message: error.to_string(),
         })
+    }
+}
+
+impl GitHub {
+    /// The sum of an asset's bytes, of which GitHub tells none: all of them are read.
+    /// `GET …/releases/assets/{id}`, which redirects to them.
+    pub async fn asset_sha256(&self, repository: &RepoName, id: u64) -> Result<Sha256, Error> {
+        let path = format!("/repos/{repository}/releases/assets/{id}");
+        let answer = self.read(&path, "application/octet-stream").await?;
+        let call = format!("GET {path}");
+        let mut body = if answer.status().is_redirection() {
+            let location = self.location(&call, &answer)?;
+            self.download(&location, 0).await?.body
+        } else {
+            let chunks = answer.bytes_stream();
+            chunks
+                .map(move |chunk| chunk.map_err(|error| Error::of_transport(&call, error)))
+                .boxed()
+        };
+        let mut sum = Hasher::new();
+        while let Some(chunk) = body.next().await {
+            sum.update(&chunk?);
+        }
+        Ok(Sha256::from_bytes(sum.finalize().into()))
     }
 }
 

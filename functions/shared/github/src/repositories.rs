@@ -2,7 +2,9 @@
 
 use commons_domain::names::RepoName;
 use jiff::fmt::rfc2822;
+use reqwest::Method;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::client::segment;
 use crate::{Error, GitHub, Head, Repository};
@@ -53,6 +55,18 @@ impl GitHub {
             Err(Error::NotFound { .. } | Error::Unprocessable { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tags a commit: `POST …/git/refs`, 422 where there is such a tag.
+    pub async fn create_tag(
+        &self,
+        repository: &RepoName,
+        tag: &str,
+        commit: &str,
+    ) -> Result<(), Error> {
+        let body = json!({ "ref": format!("refs/tags/{tag}"), "sha": commit });
+        let path = format!("/repos/{repository}/git/refs");
+        self.write(Method::POST, &path, Some(&body)).await.map(drop)
     }
 
     /// Whether releases are locked once they are published:

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use commons_domain::names::RepoName;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use url::{Host, Url};
@@ -38,16 +39,24 @@ impl GitHub {
         let path = format!("/repos/{repository}/actions/artifacts/{artifact}/zip");
         let call = format!("GET {path}");
         let redirect = self.read(&path, "application/vnd.github+json").await?;
+        self.location(&call, &redirect)
+    }
+
+    /// Where a redirect leads, if we go there.
+    pub(crate) fn location(&self, call: &str, redirect: &Response) -> Result<Url, Error> {
         let location = redirect.headers().get("location");
         let location = location
             .and_then(|location| location.to_str().ok())
             .and_then(|location| Url::parse(location).ok())
             .ok_or_else(|| Error::Unexpected {
-                call: call.clone(),
-                message: "no redirect to the artifact".into(),
+                call: call.to_owned(),
+                message: "no redirect to the bytes".into(),
             })?;
         if !self.settings().private_transfers {
-            check(&location).map_err(|message| Error::UnsafeRedirect { call, message })?;
+            check(&location).map_err(|message| Error::UnsafeRedirect {
+                call: call.to_owned(),
+                message,
+            })?;
         }
         Ok(location)
     }
@@ -56,7 +65,7 @@ impl GitHub {
     /// ranges sends all of them.
     pub async fn download(&self, location: &Url, from: u64) -> Result<Download, Error> {
         let call = format!(
-            "GET the artifact at {}",
+            "GET the bytes at {}",
             location.host_str().unwrap_or_default()
         );
         let mut request = self.transfers().get(location.clone());

@@ -12,7 +12,7 @@ use commons_store::Store;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::{Config, StageError, SystemClock};
+use crate::{Config, Signer, StageError, SystemClock};
 
 /// What a stage works with. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct Stage {
     pub objects: Objects,
     /// Step Functions.
     pub states: aws_sdk_sfn::Client,
+    /// The key that signs releases, where they are signed.
+    pub signer: Option<Signer>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -60,6 +62,10 @@ impl Environment {
             objects: Objects::new(s3(&aws), &config.bucket),
             github,
             states: aws_sdk_sfn::Client::new(&aws),
+            signer: config
+                .signing_key
+                .as_deref()
+                .map(|key| Signer::new(aws_sdk_kms::Client::new(&aws), key)),
             clock,
             config,
         };

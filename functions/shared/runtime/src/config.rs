@@ -31,6 +31,11 @@ pub struct Config {
     /// `PRIVATE_TRANSFERS`: whether artifacts may come from private addresses, and over
     /// http.
     pub private_transfers: bool,
+    /// `SIGNING_KEY`: id, ARN or alias of the KMS key that signs releases; empty for none.
+    pub signing_key: Option<String>,
+    /// `TAG_COMPONENTS`: whether every component is tagged at its pin before its release is
+    /// seen.
+    pub tag_components: bool,
 }
 
 /// Every variable that is missing or malformed.
@@ -90,11 +95,16 @@ impl Config {
         let per_minute = limit("WRITES_PER_MINUTE", &per_minute, 1) as usize;
         let per_hour = limit("WRITES_PER_HOUR", &per_hour, 1) as usize;
         let apart = limit("SECONDS_BETWEEN_WRITES", &apart, 0);
-        let private_transfers = variable("PRIVATE_TRANSFERS").unwrap_or_else(|| "false".into());
-        let private_transfers = private_transfers.parse().unwrap_or_else(|_| {
-            missing.push("a PRIVATE_TRANSFERS that is true or false".into());
-            false
-        });
+        let mut flag = |name: &str| {
+            let value = variable(name).unwrap_or_else(|| "false".into());
+            value.parse().unwrap_or_else(|_| {
+                missing.push(format!("a {name} that is true or false"));
+                false
+            })
+        };
+        let private_transfers = flag("PRIVATE_TRANSFERS");
+        let tag_components = flag("TAG_COMPONENTS");
+        let signing_key = variable("SIGNING_KEY").filter(|key| !key.is_empty());
         match (repository, speed.map(Speed)) {
             (Ok(release_repository), Some(speed)) if missing.is_empty() => Ok(Self {
                 table,
@@ -107,15 +117,36 @@ impl Config {
                 speed,
                 write_limits: Limits::new(per_minute, per_hour, apart, speed),
                 private_transfers,
+                signing_key,
+                tag_components,
             }),
             _ => Err(MissingVariables(missing)),
         }
     }
 }
 
+/// GitHub's address for people, from its API's: `https://github.com` for
+/// `https://api.github.com`, a GitHub Enterprise Server's without `/api/v3`.
+pub fn web_address(api: &str) -> String {
+    let api = api.trim_end_matches('/');
+    if api == "https://api.github.com" {
+        "https://github.com".into()
+    } else {
+        api.trim_end_matches("/api/v3").into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OPTIONAL: [&str; 5] = [
+        "WRITES",
+        "SPEED",
+        "PRIVATE_TRANSFERS",
+        "SIGNING_KEY",
+        "TAG_COMPONENTS",
+    ];
 
     #[test]
     fn every_missing_variable_is_named_at_once() {
@@ -139,7 +170,7 @@ mod tests {
     fn a_speed_of_nothing_is_refused() {
         let error = Config::from(|name| match name {
             "SPEED" => Some("0".into()),
-            _ if name.contains("WRITES") || name == "PRIVATE_TRANSFERS" => None,
+            _ if OPTIONAL.iter().any(|optional| name.contains(optional)) => None,
             _ => Some("o/r".into()),
         });
         let error = error.unwrap_err();
@@ -154,13 +185,7 @@ mod tests {
                 match (said, name) {
                     (Some((_, value)), _) => Some((*value).to_owned()),
                     (None, "RELEASE_REPOSITORY") => Some("o/r".into()),
-                    (None, _)
-                        if name.contains("WRITES")
-                            || name == "SPEED"
-                            || name.contains("PRIVATE") =>
-                    {
-                        None
-                    }
+                    (None, _) if OPTIONAL.iter().any(|optional| name.contains(optional)) => None,
                     (None, _) => Some("x".into()),
                 }
             })
@@ -171,5 +196,14 @@ mod tests {
         assert_eq!(said.write_limits, Limits::new(80, 50, 1, Speed(60.0)));
         let none = with(&[("WRITES_PER_MINUTE", "0")]).unwrap_err().to_string();
         assert!(none.contains("a WRITES_PER_MINUTE of 1 or more"), "{none}");
+    }
+
+    #[test]
+    fn links_go_to_the_pages_of_the_api_s_host() {
+        assert_eq!(web_address("https://api.github.com"), "https://github.com");
+        assert_eq!(
+            web_address("https://ghe.example/api/v3/"),
+            "https://ghe.example"
+        );
     }
 }

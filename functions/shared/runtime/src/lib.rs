@@ -8,15 +8,17 @@ mod ends;
 mod error;
 mod late;
 mod sight;
+mod signer;
 
 use clients::Environment;
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use clock::SystemClock;
-pub use config::{Config, MissingVariables};
+pub use config::{Config, MissingVariables, web_address};
 pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
 pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim};
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
+pub use signer::Signer;
 
 use std::future::Future;
 

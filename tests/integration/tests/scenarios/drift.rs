@@ -174,7 +174,7 @@ async fn what_the_template_sets_is_what_the_configuration_reads() {
         read.borrow_mut().insert(name.to_owned());
         variables.contains_key(name).then(|| match name {
             "RELEASE_REPOSITORY" => "owner/name".into(),
-            "PRIVATE_TRANSFERS" => "true".into(),
+            "PRIVATE_TRANSFERS" | "TAG_COMPONENTS" => "true".into(),
             _ => "1".into(),
         })
     });

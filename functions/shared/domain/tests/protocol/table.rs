@@ -477,6 +477,7 @@ impl Names {
             manifest_commit: None,
             target_commit: None,
             draft_deadline: None,
+            after_publish: Vec::new(),
             github_release_id: None,
             html_url: None,
             created_at: now(),

@@ -70,7 +70,7 @@ async fn old_draft(place: &Place) {
         let to = &draft.upload_url;
         let upload = stage
             .github
-            .upload_asset(to, name, "text/plain", 3, "old".into());
+            .upload_asset(to, name, 3, "old".into(), integration::MINUTE);
         upload.await.unwrap();
     }
     let before = place.world.release().await;

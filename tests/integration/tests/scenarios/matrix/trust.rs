@@ -42,7 +42,7 @@ async fn what_is_done_once_too_often_shows() {
     );
     let upload = stage
         .github
-        .upload_asset(&uploads, "extra", "text/plain", 3, "new".into());
+        .upload_asset(&uploads, "extra", 3, "new".into(), integration::MINUTE);
     upload.await.unwrap();
     shows(&place, &mut before, &["/releases/0/assets/extra"]).await;
 

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use commons_artifacts::AssetList;
+use commons_domain::documents::{SIGNATURE, SUMS, is_document};
 use commons_domain::names::Sha256;
 use github_simulator::{Fault, FaultKind, ReleaseView, Repository, RunView, Script};
 use integration::{MANIFEST, RELEASE_REPOSITORY, World, fixture};
@@ -186,11 +187,8 @@ async fn has_arrived(world: &World, execution: &str) -> ReleaseView {
         }
     }
 
-    let of_assets = |wanted: bool| {
-        let assets = seen.assets.iter();
-        assets.filter(move |asset| (asset.name == "SHA256SUMS") == wanted)
-    };
-    let published: BTreeSet<Sha256> = of_assets(false).map(|a| Sha256::of(&a.content)).collect();
+    let files = seen.assets.iter().filter(|a| !is_document(&a.name));
+    let published: BTreeSet<Sha256> = files.map(|a| Sha256::of(&a.content)).collect();
     assert_eq!(published, built);
     let mut sums = BTreeMap::new();
     for asset in &seen.assets {
@@ -200,8 +198,8 @@ async fn has_arrived(world: &World, execution: &str) -> ReleaseView {
         sums.insert(asset.name.clone(), sha256.to_string());
     }
     assert_eq!(sums.len(), seen.assets.len(), "each name once");
-    let file = of_assets(true).next().unwrap();
-    sums.remove("SHA256SUMS");
+    let file = seen.assets.iter().find(|a| a.name == SUMS).unwrap();
+    sums.retain(|name, _| name != SUMS && name != SIGNATURE);
     let lines = std::str::from_utf8(&file.content).unwrap().lines();
     let told = lines.map(|line| line.split_once("  ").unwrap());
     let told: BTreeMap<String, String> = told

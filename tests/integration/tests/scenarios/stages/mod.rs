@@ -6,6 +6,7 @@ mod attempts;
 mod audit;
 mod collect;
 mod dispatch;
+mod documents;
 mod limits;
 mod plan;
 mod poll;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use commons_artifacts::AssetList;
 use commons_domain::build::BuildStatus;
+use commons_domain::documents;
 use commons_domain::names::{RepoName, Sha256};
 use commons_domain::release::ReleaseStatus;
 use commons_github::NewRelease;
@@ -27,7 +28,11 @@ const ORDER: [&str; 6] = [
 
 /// A world whose six builds are complete.
 pub(super) async fn complete() -> StageWorld {
-    let world = StageWorld::start().await;
+    completed(StageWorld::start().await).await
+}
+
+/// This world, its six builds complete.
+pub(super) async fn completed(world: StageWorld) -> StageWorld {
     world.planned().await;
     world.quick_runs();
     for component in ORDER {
@@ -73,21 +78,40 @@ pub(super) async fn whole(world: &StageWorld) -> ReleaseView {
     let release = releases.remove(0);
     assert!(!release.draft);
     let wanted = collected(world).await;
+    let signed = world.stage.signer.is_some();
     assert_eq!(
         release.assets.len(),
-        wanted.len() + 1,
-        "each once, and the sums"
+        wanted.len() + documents::count(signed),
+        "each once, and the documents"
     );
-    let mut sums = String::new();
+    let mut summed = Vec::new();
     for (name, sha256) in &wanted {
         let asset = release.assets.iter().find(|asset| asset.name == *name);
         let asset = asset.unwrap();
         assert_eq!(Sha256::of(&asset.content), *sha256, "{name}");
         assert_eq!(asset.digest, Some(format!("sha256:{sha256}")), "{name}");
-        sums.push_str(&format!("{sha256}  {name}\n"));
+        summed.push((name.clone(), sha256.clone()));
     }
-    let file = release.assets.iter().find(|a| a.name == "SHA256SUMS");
-    assert_eq!(std::str::from_utf8(&file.unwrap().content).unwrap(), sums);
+    let content = |name: &str| {
+        let file = release.assets.iter().find(|asset| asset.name == name);
+        file.unwrap().content.clone()
+    };
+    let mut before = vec![documents::RELEASE_MANIFEST, documents::VERSIONS];
+    before.extend(signed.then_some(documents::PROVENANCE));
+    summed.extend(
+        before
+            .iter()
+            .map(|name| ((*name).to_owned(), Sha256::of(&content(name)))),
+    );
+    summed.sort();
+    let sums: String = summed
+        .iter()
+        .map(|(name, sum)| format!("{sum}  {name}\n"))
+        .collect();
+    assert_eq!(
+        String::from_utf8(content(documents::SUMS).into()).unwrap(),
+        sums
+    );
     release
 }
 
@@ -198,7 +222,7 @@ async fn an_answer_that_is_lost_makes_nothing_twice() {
     assert_eq!(calls[&format!("POST {RELEASES}")], 1);
     assert_eq!(
         calls[&format!("POST {ASSETS}")],
-        collected(&world).await.len() as u64 + 1
+        (collected(&world).await.len() + documents::count(false)) as u64
     );
 }
 
@@ -218,10 +242,10 @@ async fn an_upload_that_broke_off_is_made_anew_unseen() {
 #[tokio::test]
 async fn an_upload_that_arrives_after_its_502_is_taken_for_what_it_is() {
     let world = complete().await;
-    world.fault("POST", ASSETS, FaultKind::Deferred(502, Some(0.15)));
+    world.fault("POST", ASSETS, FaultKind::Deferred(502, Some(2.0)));
     assert_eq!(world.publish().await.unwrap().next, Next::Again);
     // The next one asks while it is not there yet, and sends it when it is.
-    world.fault("POST", ASSETS, FaultKind::Delay(0.3));
+    world.fault("POST", ASSETS, FaultKind::Delay(3.0));
     assert_eq!(world.publish().await.unwrap().next, Next::Again);
     assert_eq!(world.publish().await.unwrap().next, Next::Published);
     whole(&world).await;
@@ -239,9 +263,9 @@ async fn a_foreign_asset_in_the_draft_is_named_and_kept_and_nothing_is_seen() {
         .upload_asset(
             &made.upload_url,
             "theirs.txt",
-            "text/plain",
             5,
             "hello".into(),
+            integration::MINUTE,
         )
         .await
         .unwrap();
@@ -269,7 +293,13 @@ async fn an_asset_of_ours_that_differs_in_the_draft_is_replaced() {
         .await
         .unwrap();
     github
-        .upload_asset(&made.upload_url, "bllvm", "text/plain", 3, "old".into())
+        .upload_asset(
+            &made.upload_url,
+            "bllvm",
+            3,
+            "old".into(),
+            integration::MINUTE,
+        )
         .await
         .unwrap();
     assert_eq!(world.publish().await.unwrap().next, Next::Published);
@@ -438,7 +468,7 @@ async fn two_contents_of_one_name_are_refused_by_both_components() {
     assert!(matches!(error, StageError::Refused(_)), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "bllvm and bllvm-consensus both built an asset named bllvm, with different contents: give one an asset_prefix"
+        "bllvm (bllvm) and bllvm-consensus (bllvm) both built an asset named bllvm at GitHub, with different contents: give one an asset_prefix"
     );
     assert_eq!(writes(&world), 0);
 }
@@ -463,7 +493,10 @@ async fn a_release_that_is_to_stop_at_a_draft_is_verified_and_not_seen() {
         "{}",
         drafts[0].body
     );
-    assert_eq!(drafts[0].assets.len(), collected(&world).await.len() + 1);
+    assert_eq!(
+        drafts[0].assets.len(),
+        collected(&world).await.len() + documents::count(false)
+    );
     let error = world
         .plan_with(&world.execution("two"), again("draft"))
         .await;
@@ -492,7 +525,13 @@ async fn what_an_earlier_owner_uploaded_and_nothing_builds_any_more_is_deleted()
         .create_release(&home(), &draft("v0.1.0"))
         .await
         .unwrap();
-    let upload = github.upload_asset(&made.upload_url, "old.txt", "text/plain", 3, "old".into());
+    let upload = github.upload_asset(
+        &made.upload_url,
+        "old.txt",
+        3,
+        "old".into(),
+        integration::MINUTE,
+    );
     upload.await.unwrap();
     let before = world.release().await;
     let mut known = before.clone();
