@@ -3,7 +3,9 @@
 mod bench;
 mod demo;
 mod plan;
+mod program;
 mod timeline;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Print what happened to a release, event by event.
     Timeline(timeline::Arguments),
+    /// Download a published release and check all of it.
+    Verify(verify::Arguments),
     /// Measure this machine's throughput beside its bars.
     Bench(bench::Arguments),
 }
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

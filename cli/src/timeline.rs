@@ -2,13 +2,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Once;
 
 use commons_domain::names::{ReleaseKey, RepoName, Version};
-use local_cloud::{Error, Progress};
 use tokio::process::Command;
 
-use crate::{interrupted, refuse};
+use crate::{program, refuse};
 
 /// Whose timeline.
 #[derive(clap::Args)]
@@ -36,41 +34,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let key = ReleaseKey::of(&repository, &version);
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&[format!("the runtime does not start: {error}")]),
-    };
-    runtime.block_on(async {
-        tokio::select! {
-            printed = build_and_start(&arguments.table, &key) => printed.unwrap_or_else(|error| {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }),
-            code = interrupted() => ExitCode::from(code),
-        }
-    })
-}
-
-async fn build_and_start(table: &str, key: &ReleaseKey) -> Result<ExitCode, Error> {
-    let told = Once::new();
-    let progress = |step: Progress| {
-        if step.compiled {
-            told.call_once(|| {
-                eprintln!(
-                    "building what reads the table: some minutes the first time, seconds after that"
-                );
-            });
-        }
-    };
-    let folder = local_cloud::build_timeline(&progress).await?;
-    let printed = command(&folder, table, key).status().await;
-    let status = printed.map_err(|error| Error(format!("the timeline: {error}")))?;
-    // Where there is none it has said why.
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    program::run(
+        "building what reads the table: some minutes the first time, seconds after that",
+        async |steps| local_cloud::build_timeline(steps).await,
+        |folder| command(folder, &arguments.table, &key),
+    )
 }
 
 /// What prints a release's timeline, of the binaries in this folder.
