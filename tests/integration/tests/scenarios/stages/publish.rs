@@ -115,7 +115,7 @@ pub(super) async fn whole(world: &StageWorld) -> ReleaseView {
     release
 }
 
-fn writes(world: &StageWorld) -> usize {
+pub(super) fn writes(world: &StageWorld) -> usize {
     let requests = world.github.requests();
     requests
         .iter()
