@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// A repository and everything that is in it at the start.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -134,7 +136,7 @@ impl Default for Script {
     }
 }
 
-/// One upload of a run, served as a zip.
+/// One upload of a run, served as a zip unless it is raw.
 #[derive(Debug, Clone)]
 pub struct Artifact {
     /// The artifact's name; not a file name.
@@ -147,6 +149,10 @@ pub struct Artifact {
     pub digest: bool,
     /// How the download differs from what was declared.
     pub corrupt: Option<Corrupt>,
+    /// Uploaded as it is; then there are no `files`.
+    pub raw: Option<Raw>,
+    /// What serves its bytes.
+    pub storage: Storage,
 }
 
 impl Default for Artifact {
@@ -157,8 +163,68 @@ impl Default for Artifact {
             expired: false,
             digest: true,
             corrupt: None,
+            raw: None,
+            storage: Storage::default(),
         }
     }
+}
+
+/// A file that is uploaded without a zip around it: `archive: false` of upload-artifact v7.
+#[derive(Debug, Clone, Default)]
+pub struct Raw {
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// The Content-Type of its download.
+    pub content_type: Option<String>,
+    /// The Content-Disposition of its download.
+    pub disposition: Option<String>,
+}
+
+impl Artifact {
+    /// A file that is uploaded as it is. The artifact has its name, and the download says
+    /// it in ASCII and in UTF-8, and by the name's ending what it is, as the uploader does.
+    pub fn raw(name: &str, content: impl Into<Vec<u8>>) -> Self {
+        let kind = match name.rsplit('.').next() {
+            Some("gz") => "application/gzip",
+            Some("tar") => "application/x-tar",
+            Some("txt") => "text/plain",
+            Some("zip") => "application/zip",
+            _ => "application/octet-stream",
+        };
+        let plain = name.replace(|c: char| !c.is_ascii() || c == '"', "_");
+        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+        Self {
+            name: name.into(),
+            raw: Some(Raw {
+                content: content.into(),
+                content_type: Some(kind.into()),
+                disposition: Some(disposition),
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+/// What serves a download's bytes. GitHub's own does it as Azure's Blob Storage; what an
+/// Enterprise Server has, and what stands between, may not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// Serves the range that is asked for, and says how long the whole is.
+    #[default]
+    Ranges,
+    /// Serves all bytes, whatever range is asked for.
+    NoRanges,
+    /// Serves all bytes, and does not say how many they are.
+    NoLength,
+    /// Serves all bytes and then others, without an end.
+    Endless,
+    /// Says that the whole has so many bytes more, and serves others there, without an end.
+    Longer(u64),
+    /// Serves a byte every 20 ms.
+    Slow,
+    /// Is elsewhere: the download is redirected to this address.
+    Elsewhere(String),
 }
 
 /// How a download differs from what was declared.

@@ -29,7 +29,9 @@ mod webhook;
 
 pub use clock::{Clock, Work};
 pub use fixture::fixture_repositories;
-pub use input::{Artifact, Corrupt, ForeignRelease, Repository, Script, Trigger, Workflow};
+pub use input::{
+    Artifact, Corrupt, ForeignRelease, Raw, Repository, Script, Storage, Trigger, Workflow,
+};
 pub use server::{Acceptor, Cutter};
 pub use settings::{Error, Fault, FaultKind, Settings, WebhookFault, WebhookFaultKind};
 pub use simulator::Simulator;

@@ -13,6 +13,7 @@ use axum::http::header::{
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
@@ -187,7 +188,7 @@ async fn record(
 
 /// Runs the route, with what a fault makes of it; tells whether the answer is lost.
 async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -> (Response, bool) {
-    let (mut lost, mut cut) = (false, false);
+    let (mut lost, mut half) = (false, None);
     let mut delay = Duration::ZERO;
     match fault {
         Some(FaultKind::StarterAsset) => {
@@ -197,7 +198,8 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
             request.extensions_mut().insert(Mishap::Rename);
         }
         Some(FaultKind::LostAnswer) => lost = true,
-        Some(FaultKind::CutShort) => cut = true,
+        Some(FaultKind::CutShort) => half = Some(Half::AsIfAll),
+        Some(FaultKind::BrokenOff) => half = Some(Half::BrokenOff),
         Some(FaultKind::Delay(seconds)) => {
             delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         }
@@ -217,10 +219,10 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
         Ok(response) => response,
         Err(_) => Refusal::new(500, "Server Error").into_response(),
     };
-    match conditional {
-        _ if cut => (first_half(response).await, lost),
-        Some(known) => (with_etag(response, known).await, lost),
-        None => (response, lost),
+    match (half, conditional) {
+        (Some(half), _) => (first_half(response, half).await, lost),
+        (None, Some(known)) => (with_etag(response, known).await, lost),
+        (None, None) => (response, lost),
     }
 }
 
@@ -244,14 +246,36 @@ async fn defer(request: Request, next: Next, status: u16, after: Option<f64>) ->
     }
 }
 
-/// An answer that ends in its middle, and does not show it.
-async fn first_half(response: Response) -> Response {
+/// How an answer ends in its middle.
+#[derive(Debug, Clone, Copy)]
+enum Half {
+    /// It does not show.
+    AsIfAll,
+    /// The connection closes.
+    BrokenOff,
+}
+
+async fn first_half(response: Response, half: Half) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return Refusal::new(500, "Server Error").into_response();
     };
+    let first = body.slice(..body.len() / 2);
     parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
+    let body = match half {
+        Half::AsIfAll => Body::from(first),
+        Half::BrokenOff => {
+            let length = HeaderValue::from(body.len() as u64);
+            parts.headers.insert(CONTENT_LENGTH, length);
+            let closes = stream::once(async {
+                // What is written is sent first.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+            });
+            Body::from_stream(stream::iter([Ok(first)]).chain(closes))
+        }
+    };
+    Response::from_parts(parts, body)
 }
 
 /// The next fault for this call; used up by being taken.

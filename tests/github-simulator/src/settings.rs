@@ -72,6 +72,8 @@ pub enum FaultKind {
     SecondaryLimit(Option<u64>),
     /// Carried out, but only the first half of the answer is served, as if that were all.
     CutShort,
+    /// Carried out, but the connection closes after the first half of the answer.
+    BrokenOff,
     /// An upload that is answered 502 and leaves an empty asset in state
     /// `starter` behind. On other routes the same as `Status(502, None)`.
     StarterAsset,

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::input::{Artifact, Corrupt, Script};
+use crate::input::{Artifact, Corrupt, Raw, Script, Storage};
 
 /// A script and the zips of its artifacts.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub(crate) struct Archive {
     pub(crate) digest: Option<String>,
     pub(crate) expired: bool,
     pub(crate) served: Bytes,
+    pub(crate) content_type: Option<String>,
+    pub(crate) disposition: Option<String>,
+    pub(crate) storage: Storage,
 }
 
 impl Prepared {
@@ -51,8 +54,20 @@ impl Prepared {
 
 impl Archive {
     fn new(artifact: &Artifact) -> Self {
-        // Writing to memory fails only for what a test author got wrong.
-        let full = zip(&artifact.files).expect("file names of an artifact are unique and short");
+        let (full, content_type, disposition) = match artifact.raw.clone() {
+            Some(Raw {
+                content,
+                content_type,
+                disposition,
+            }) => (Bytes::from(content), content_type, disposition),
+            None => {
+                // Writing to memory fails only for what a test author got wrong.
+                let zip = zip(&artifact.files);
+                let zip = zip.expect("file names of an artifact are unique and short");
+                let name = format!("{}.zip", artifact.name);
+                (zip, Some("application/zip".into()), Some(attachment(&name)))
+            }
+        };
         let mut digest = sha256(&full);
         let mut served = full.clone();
         match artifact.corrupt {
@@ -72,8 +87,16 @@ impl Archive {
             digest: artifact.digest.then_some(digest),
             expired: artifact.expired,
             served,
+            content_type,
+            disposition,
+            storage: artifact.storage.clone(),
         }
     }
+}
+
+/// The Content-Disposition of a file.
+pub(crate) fn attachment(name: &str) -> String {
+    format!("attachment; filename=\"{}\"", name.replace('"', ""))
 }
 
 /// `sha256:<hex>`, as GitHub writes digests.

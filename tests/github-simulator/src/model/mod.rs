@@ -21,7 +21,7 @@ use self::refusal::Refusal;
 use self::release::{Change, Effect, Release, Upload};
 use self::repo::Repo;
 use self::run::{Origin, Run};
-use crate::input::{ForeignRelease, Repository, Script, Trigger};
+use crate::input::{ForeignRelease, Repository, Script, Storage, Trigger};
 use crate::render::Render;
 use crate::settings::{Fault, Settings, WebhookFault, WebhookFaultKind};
 use crate::view::{Delivery, Exchange, Request};
@@ -50,10 +50,10 @@ impl Hook {
 /// A file that waits at an address of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
-    pub(crate) file_name: String,
-    pub(crate) content_type: String,
     pub(crate) content: Bytes,
-    pub(crate) expires_at: Timestamp,
+    pub(crate) content_type: Option<String>,
+    pub(crate) disposition: Option<String>,
+    pub(crate) storage: Storage,
 }
 
 /// Everything the simulator knows.
@@ -75,7 +75,8 @@ pub(crate) struct World {
     pub(crate) requests: Vec<Request>,
     /// By lowercase name: GitHub does not mind the case.
     repos: BTreeMap<String, Repo>,
-    blobs: BTreeMap<String, Blob>,
+    /// With the time until which each is there.
+    blobs: BTreeMap<String, (Blob, Timestamp)>,
     serial: u64,
 }
 
@@ -366,33 +367,18 @@ impl World {
 
     /// Gives a file an address that is good for a minute and guesses as badly as
     /// GitHub's do; returns its key.
-    pub(crate) fn put_blob(
-        &mut self,
-        file_name: String,
-        content: Bytes,
-        content_type: &str,
-        now: Timestamp,
-    ) -> String {
-        self.blobs.retain(|_, blob| blob.expires_at > now);
+    pub(crate) fn put_blob(&mut self, blob: Blob, now: Timestamp) -> String {
+        self.blobs.retain(|_, (_, until)| *until > now);
         self.serial += 1;
         let key = sha256(format!("{:?}{}{now}", self.tokens, self.serial).as_bytes());
         let key = key["sha256:".len()..][..32].to_string();
-        let expires_at = now + BLOB_LIFETIME;
-        let blob = Blob {
-            file_name,
-            content_type: content_type.into(),
-            content,
-            expires_at,
-        };
-        self.blobs.insert(key.clone(), blob);
+        self.blobs.insert(key.clone(), (blob, now + BLOB_LIFETIME));
         key
     }
 
     pub(crate) fn blob(&self, key: &str, now: Timestamp) -> Option<Blob> {
-        self.blobs
-            .get(key)
-            .filter(|blob| blob.expires_at > now)
-            .cloned()
+        let (blob, until) = self.blobs.get(key)?;
+        (*until > now).then(|| blob.clone())
     }
 }
 

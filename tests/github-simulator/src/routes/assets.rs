@@ -6,10 +6,13 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LO
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse as _;
 
+use super::blob::blob_url;
 use super::page::{paged, parameter};
-use super::public::blob_url;
 use super::{Answer, Shared, Under, answer, empty, name};
+use crate::input::Storage;
 use crate::middleware::Mishap;
+use crate::model::Blob;
+use crate::model::archive::attachment;
 use crate::model::refusal::Refusal;
 use crate::model::release::Upload;
 
@@ -119,8 +122,13 @@ pub(super) async fn get(
         if !bytes {
             return answer(200, render.asset(repo, release, asset));
         }
-        let asset = asset.clone();
-        let key = world.put_blob(asset.name, asset.content, &asset.content_type, now);
+        let blob = Blob {
+            content: asset.content.clone(),
+            content_type: Some(asset.content_type.clone()),
+            disposition: Some(attachment(&asset.name)),
+            storage: Storage::Ranges,
+        };
+        let key = world.put_blob(blob, now);
         let location = [(LOCATION, blob_url(&render.api, &key))];
         Ok((StatusCode::FOUND, location).into_response())
     })

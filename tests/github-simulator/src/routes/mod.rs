@@ -2,6 +2,7 @@
 
 mod actions;
 mod assets;
+mod blob;
 mod page;
 mod public;
 mod releases;
@@ -41,7 +42,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             "/uploads/repos/{owner}/{repo}/releases/{release_id}/assets",
             post(assets::upload),
         )
-        .route("/_blob/{key}", get(public::blob))
+        .route("/_blob/{key}", get(blob::blob))
         .route("/_html/{owner}/{repo}", get(public::repository))
         .route(
             "/_html/{owner}/{repo}/actions/runs/{run_id}",

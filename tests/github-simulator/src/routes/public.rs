@@ -1,67 +1,11 @@
-//! What needs no token: pages for people, published files, and the short-lived
-//! addresses that downloads are redirected to.
-
-use std::ops::Bound;
+//! What needs no token: pages for people, and published files.
 
 use axum::extract::{Path, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse as _};
-use axum_extra::TypedHeader;
-use axum_extra::headers::{ContentRange, Range};
 
 use super::{Answer, Shared, Under, name};
 use crate::model::refusal::Refusal;
-
-/// The same server under another host name, so that clients drop the token.
-pub(super) fn blob_url(api: &str, key: &str) -> String {
-    format!("{}/_blob/{key}", api.replacen("127.0.0.1", "localhost", 1))
-}
-
-/// A file at a short-lived address. Storage refuses two kinds of authorization.
-pub(super) async fn blob(
-    State(app): Shared,
-    Path(key): Path<String>,
-    range: Option<TypedHeader<Range>>,
-    headers: HeaderMap,
-) -> Answer {
-    if headers.contains_key(AUTHORIZATION) {
-        let message = "InvalidArgument: only one auth mechanism allowed";
-        return Err(Refusal::new(400, message));
-    }
-    let blob = app.with(|world, now| world.blob(&key, now));
-    let blob = blob.ok_or_else(|| Refusal::new(403, "AuthenticationFailed"))?;
-    let disposition = format!(
-        "attachment; filename=\"{}\"",
-        blob.file_name.replace('"', "")
-    );
-    let headers = [
-        (CONTENT_TYPE, blob.content_type),
-        (CONTENT_DISPOSITION, disposition),
-    ];
-    let size = blob.content.len() as u64;
-    let asked = range.and_then(|TypedHeader(range)| range.satisfiable_ranges(size).next());
-    let Some((from, to)) = asked else {
-        return Ok((headers, blob.content).into_response());
-    };
-    let unsatisfiable = || Refusal::new(416, "InvalidRange");
-    // As Azure's Blob Storage: from a byte on, not so many at the end.
-    let Bound::Included(from) = from else {
-        return Err(unsatisfiable());
-    };
-    if from >= size {
-        return Err(unsatisfiable());
-    }
-    let to = match to {
-        Bound::Included(to) => to + 1,
-        Bound::Excluded(to) => to,
-        Bound::Unbounded => size,
-    };
-    let content_range = ContentRange::bytes(from..to, size).map_err(|_| unsatisfiable())?;
-    let part = blob.content.slice(from as usize..to as usize);
-    let status = StatusCode::PARTIAL_CONTENT;
-    Ok((status, headers, TypedHeader(content_range), part).into_response())
-}
 
 pub(super) async fn download(
     State(app): Shared,

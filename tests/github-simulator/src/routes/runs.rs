@@ -6,9 +6,11 @@ use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse as _;
 use serde_json::json;
 
+use super::blob::blob_url;
 use super::page::{paged, parameter};
-use super::public::blob_url;
 use super::{Answer, Shared, Under, answer, name};
+use crate::input::Storage;
+use crate::model::Blob;
 use crate::model::refusal::Refusal;
 use crate::model::run::Run;
 use crate::render::time;
@@ -274,10 +276,20 @@ pub(super) async fn download(State(app): Shared, Path((owner, repo, id)): Under<
             return Err(Refusal::new(410, "Artifact has expired"));
         }
         let archive = stored.archive.clone();
-        let file_name = format!("{}.zip", archive.name);
-        let key = world.put_blob(file_name, archive.served, "application/zip", now);
-        let location = [(LOCATION, blob_url(&world.render.api, &key))];
-        Ok((StatusCode::FOUND, location).into_response())
+        let location = match archive.storage {
+            Storage::Elsewhere(address) => address,
+            storage => {
+                let blob = Blob {
+                    content: archive.served,
+                    content_type: archive.content_type,
+                    disposition: archive.disposition,
+                    storage,
+                };
+                let key = world.put_blob(blob, now);
+                blob_url(&world.render.api, &key)
+            }
+        };
+        Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
     })
 }
 
