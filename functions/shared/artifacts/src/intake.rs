@@ -14,6 +14,16 @@ use crate::members::{Member, Reader};
 
 /// Bytes of a part: S3's smallest, of which an object may have 10,000.
 pub const PART: usize = 5 * 1024 * 1024;
+/// What a file's name ends in that signs another of the name before it.
+const SIGNATURES: [&str; 7] = [
+    ".asc",
+    ".bundle",
+    ".gpg",
+    ".minisig",
+    ".pem",
+    ".sig",
+    ".sigstore",
+];
 /// A file of sums that is longer is none.
 const LONGEST_SUMS: usize = 4 * 1024 * 1024;
 
@@ -106,6 +116,12 @@ pub fn work(shape: Shape, mut chunks: Receiver<Bytes>, to: Sender<Event>) -> Out
     }
 }
 
+/// Whether a file is one of sums, by its name.
+fn is_sums(name: &str) -> bool {
+    let signs = SIGNATURES.iter().any(|end| name.ends_with(end));
+    name.starts_with("SHA256SUMS") && !signs && !name.ends_with(".sigstore.json")
+}
+
 /// The file that comes, on its way to the events.
 struct Files {
     to: Sender<Event>,
@@ -140,7 +156,7 @@ impl Files {
             part: BytesMut::new(),
             parts: 0,
             reader: Reader::of(name),
-            sums: name.starts_with("SHA256SUMS").then(Vec::new),
+            sums: is_sums(name).then(Vec::new),
             path: path.clone(),
         });
         self.tell(Event::Begin { path });
@@ -282,6 +298,17 @@ mod tests {
         let (outcome, _) = come(shape(), vec![Bytes::from("what?")]).await;
         let fault = outcome.fault.unwrap();
         assert_eq!(fault, "'SHA256SUMS.txt': line 1 is no SHA-256 sum");
+    }
+
+    #[test]
+    fn a_signature_of_sums_is_none() {
+        for name in ["SHA256SUMS", "SHA256SUMS-bllvm-linux", "SHA256SUMS.txt"] {
+            assert!(is_sums(name), "{name}");
+            for end in ["asc", "sig", "sigstore.json"] {
+                assert!(!is_sums(&format!("{name}.{end}")), "{name}.{end}");
+            }
+        }
+        assert!(!is_sums("README"));
     }
 
     #[tokio::test]
