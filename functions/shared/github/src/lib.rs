@@ -6,6 +6,7 @@
 
 mod actions;
 mod client;
+mod disposition;
 mod error;
 mod releases;
 mod repositories;

@@ -1,6 +1,7 @@
 //! Bytes from where GitHub redirects to: another host, which never gets our token, and
 //! which must not be one that only we can reach.
 
+use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use commons_domain::names::RepoName;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use reqwest::{Response, StatusCode};
 use url::{Host, Url};
 
+use crate::disposition::file_name;
 use crate::{Error, GitHub};
 
 /// A transfer from GitHub.
@@ -21,7 +23,7 @@ pub struct Download {
     pub total: Option<u64>,
     /// Whether only the range that was asked for comes: not every server does that.
     pub is_part: bool,
-    /// `application/zip` for what it is.
+    /// `application/zip` for what it is; lowercase, without parameters.
     pub content_type: Option<String>,
     /// From Content-Disposition.
     pub file_name: Option<String>,
@@ -62,7 +64,8 @@ impl GitHub {
     }
 
     /// The bytes at a location, from the first or from `from` on. A server that knows no
-    /// ranges sends all of them.
+    /// ranges sends all of them. What it refuses is no refusal of GitHub's: the location
+    /// may be a minute old.
     pub async fn download(&self, location: &Url, from: u64) -> Result<Download, Error> {
         let call = format!(
             "GET the bytes at {}",
@@ -72,24 +75,28 @@ impl GitHub {
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        let response = request.send().await;
-        let response = response.map_err(|error| Error::of_transport(&call, error))?;
-        let response = self.accept(&call, response).await?;
-        let header = |name: &str| {
-            let value = response.headers().get(name)?;
-            value.to_str().ok().map(str::to_owned)
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(of_connection(call, error)),
         };
-        let is_part = response.status() == reqwest::StatusCode::PARTIAL_CONTENT;
+        let status = response.status();
+        if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+            return Err(of_storage(call, status));
+        }
+        let header = |name| response.headers().get(name);
+        let text = |name| header(name).and_then(|value| value.to_str().ok());
+        let is_part = status == StatusCode::PARTIAL_CONTENT;
         let total = if is_part {
-            header(CONTENT_RANGE.as_str()).and_then(|range| range.rsplit_once('/')?.1.parse().ok())
+            text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')?.1.parse().ok())
         } else {
             response.content_length()
         };
+        let content_type = text(CONTENT_TYPE).and_then(|kind| kind.split(';').next());
         Ok(Download {
             total,
             is_part,
-            content_type: header("content-type"),
-            file_name: header("content-disposition").as_deref().and_then(file_name),
+            content_type: content_type.map(|kind| kind.trim().to_ascii_lowercase()),
+            file_name: header(CONTENT_DISPOSITION).and_then(|value| file_name(value.as_bytes())),
             body: response
                 .bytes_stream()
                 .map(move |chunk| chunk.map_err(|error| Error::of_transport(&call, error)))
@@ -98,11 +105,35 @@ impl GitHub {
     }
 }
 
-/// The file name of a Content-Disposition.
-fn file_name(header: &str) -> Option<String> {
-    let (_, rest) = header.split_once("filename=")?;
-    let name = rest.split(';').next()?.trim().trim_matches('"');
-    (!name.is_empty()).then(|| name.to_owned())
+/// What a storage's status means. Its body is not read: nobody knows how long it is.
+fn of_storage(call: String, status: StatusCode) -> Error {
+    let message = format!("the storage answers {}", status.as_u16());
+    match status {
+        StatusCode::GONE => Error::Gone { call, message },
+        StatusCode::RANGE_NOT_SATISFIABLE => Error::RangeNotSatisfiable { call, message },
+        status if status.is_redirection() => Error::UnsafeRedirect {
+            call,
+            message: "the storage redirects once more".into(),
+        },
+        _ => Error::Unavailable {
+            call,
+            sent: true,
+            message,
+        },
+    }
+}
+
+/// From a request that got no answer, perhaps since its host is at no public address.
+fn of_connection(call: String, error: reqwest::Error) -> Error {
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        if let Some(refusal) = one.downcast_ref::<NotPublic>() {
+            let message = refusal.to_string();
+            return Error::UnsafeRedirect { call, message };
+        }
+        cause = one.source();
+    }
+    Error::of_transport(&call, error)
 }
 
 /// A location on the internet, over TLS. A host's addresses are checked when they are
@@ -140,18 +171,23 @@ fn is_private(address: IpAddr) -> bool {
                 || address.octets()[..3] == [192, 0, 0]
         }
         IpAddr::V6(address) => {
-            let first = address.segments()[0];
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || first == 0x64
-                || first == 0x100
-                || (first == 0x2001 && address.segments()[1] < 0x200)
+            let [first, second, ..] = address.segments();
+            // Nothing else is given out
+            // ([IANA](https://www.iana.org/assignments/ipv6-unicast-address-assignments)).
+            !(0x2000..0x4000).contains(&first)
+                || (first == 0x2001 && (second < 0x200 || second == 0xdb8))
                 || first == 0x2002
+                || (first == 0x3fff && second < 0x1000)
         }
     }
+}
+
+/// Why a host is not found.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} is at {address}, which is no public address")]
+struct NotPublic {
+    host: String,
+    address: IpAddr,
 }
 
 /// Looks hosts up as the system does, and knows only their public addresses.
@@ -165,9 +201,8 @@ impl Resolve for PublicOnly {
             let (private, public): (Vec<SocketAddr>, Vec<SocketAddr>) =
                 found.partition(|address| is_private(address.ip()));
             if let (Some(private), true) = (private.first(), public.is_empty()) {
-                let host = name.as_str();
-                let why = format!("{host} is at {}, which is no public address", private.ip());
-                return Err(why.into());
+                let (host, address) = (name.as_str().to_owned(), private.ip());
+                return Err(NotPublic { host, address }.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -184,20 +219,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_name_is_read_from_content_disposition() {
-        assert_eq!(
-            file_name(r#"attachment; filename="a b.zip"; x=1"#).as_deref(),
-            Some("a b.zip")
-        );
-        assert_eq!(file_name("attachment"), None);
-    }
-
-    #[test]
     fn only_the_internet_is_asked() {
         let checked = |location: &str| check(&Url::parse(location).unwrap());
         for good in [
             "https://x.blob.core.windows.net/a?sig=1",
             "https://20.60.1.1/a",
+            "https://[2603:1030::1]/a",
         ] {
             assert_eq!(checked(good), Ok(()), "{good}");
         }
@@ -216,6 +243,11 @@ mod tests {
             "https://[::ffff:10.0.0.1]/",
             "https://[fd00:ec2::254]/",
             "https://[fe80::1]/",
+            "https://[fec0::1]/",
+            "https://[::7f00:1]/",
+            "https://[64:ff9b::a00:1]/",
+            "https://[2001:db8::1]/",
+            "https://[ff02::1]/",
         ] {
             assert!(checked(bad).is_err(), "{bad}");
         }
