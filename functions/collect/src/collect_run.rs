@@ -1,13 +1,13 @@
 //! Collecting one run: choose, receive, check, list.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use commons_artifacts::{AssetList, Store, Verification, list_key, select};
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName, Sha256};
-use commons_github::GitHub;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use commons_github::{Artifact, GitHub};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::checks;
@@ -48,6 +48,10 @@ pub struct Means<'a> {
     clock: &'a dyn Clock,
     until: Timestamp,
     received: AtomicUsize,
+    /// One artifact could not be received: no other is begun.
+    failed: AtomicBool,
+    /// One artifact makes the rest worth nothing.
+    refused: AtomicBool,
 }
 
 impl<'a> Means<'a> {
@@ -59,6 +63,8 @@ impl<'a> Means<'a> {
             clock,
             until: clock.now() + time,
             received: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         }
     }
 
@@ -75,8 +81,21 @@ impl<'a> Means<'a> {
         self.clock.now()
     }
 
-    pub(crate) fn is_time_up(&self) -> bool {
-        self.now() > self.until
+    pub(crate) fn has_failed(&self, error: &CollectError) {
+        self.failed.store(true, Ordering::Relaxed);
+        if error.is_final() {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one more artifact may be begun.
+    pub(crate) fn may_begin(&self) -> bool {
+        !self.failed.load(Ordering::Relaxed) && !self.is_over()
+    }
+
+    /// Whether what is on its way shall end: the time is up, or it is of no use.
+    pub(crate) fn is_over(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) || self.now() > self.until
     }
 }
 
@@ -115,6 +134,20 @@ impl From<commons_github::Error> for CollectError {
 }
 
 impl CollectError {
+    /// Whether the next call would come to the same.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Verification(_) | Self::Refused(_))
+    }
+
+    /// Of the errors of several artifacts the one with the highest is told.
+    fn rank(&self) -> u8 {
+        match self {
+            _ if self.is_final() => 3,
+            Self::CannotSee { retry_after, .. } => 1 + u8::from(retry_after.is_some()),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn cannot_see(error: &impl std::fmt::Display) -> Self {
         Self::CannotSee {
             why: error.to_string(),
@@ -150,7 +183,7 @@ pub async fn collect_run(
 ) -> Result<(AssetList, String, Sha256), CollectError> {
     let s3 = means.s3;
     let collected = assets(means, job).await;
-    if let Err(CollectError::Verification(_) | CollectError::Refused(_)) = &collected {
+    if collected.as_ref().is_err_and(CollectError::is_final) {
         let deleted = s3.delete_all(&job.folder()).await;
         deleted.map_err(|error| CollectError::cannot_see(&error))?;
     }
@@ -185,12 +218,10 @@ async fn assets(
         .map_err(|error| CollectError::Refused(error.to_string()))?;
     // Made before they are run: with the closure in the stream the compiler would not see
     // that the whole may move between threads.
-    let received = chosen.iter().map(|artifact| receive(means, job, artifact));
+    let received = chosen.iter().map(|artifact| one(means, job, artifact));
     let received: Vec<_> = received.collect();
-    let received: Vec<Received> = stream::iter(received)
-        .buffered(AT_A_TIME)
-        .try_collect()
-        .await?;
+    let received: Vec<_> = stream::iter(received).buffered(AT_A_TIME).collect().await;
+    let received = all(received)?;
     // Where no glob chose them, those count that hold a declared binary.
     let counts =
         |received: &Received| !job.artifacts.is_empty() || checks::holds_any(job, received);
@@ -198,4 +229,28 @@ async fn assets(
     checks::binaries(job, &received)?;
     checks::sums(&received)?;
     Ok(checks::assets(job, &received)?)
+}
+
+/// One artifact; the others are told when it does not come.
+async fn one(means: &Means<'_>, job: &Job, artifact: &Artifact) -> Result<Received, CollectError> {
+    let received = receive(means, job, artifact).await;
+    if let Err(error) = &received {
+        means.has_failed(error);
+    }
+    received
+}
+
+/// All of them, or why not: the first of the errors that say most.
+fn all(received: Vec<Result<Received, CollectError>>) -> Result<Vec<Received>, CollectError> {
+    let mut all = Vec::new();
+    let mut errors = Vec::new();
+    for one in received {
+        match one {
+            Ok(one) => all.push(one),
+            Err(error) => errors.push(error),
+        }
+    }
+    // Of equal ones the last is taken.
+    let worst = errors.into_iter().rev().max_by_key(CollectError::rank);
+    worst.map_or(Ok(all), Err)
 }

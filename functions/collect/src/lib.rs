@@ -8,7 +8,9 @@
 mod checks;
 mod collect_run;
 mod handle;
+mod open;
 mod receive;
+mod transfer;
 
 pub use collect_run::{AT_A_TIME, CollectError, Job, Means, collect_run};
 pub use handle::{Input, Next, Output, handle};

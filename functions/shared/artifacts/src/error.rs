@@ -33,6 +33,16 @@ pub enum Verification {
         /// Received bytes.
         got: u64,
     },
+    /// A file of another length than GitHub announced, though it knows no digest.
+    #[error("artifact {artifact} has {got} bytes, but GitHub announced {announced}")]
+    LengthMismatch {
+        /// The artifact's name.
+        artifact: String,
+        /// Announced bytes.
+        announced: u64,
+        /// Received bytes.
+        got: u64,
+    },
     /// A file of sums says another of a file that is there.
     #[error("{sums} says that {name} has the SHA-256 {said}, but it has {got}")]
     SumMismatch {

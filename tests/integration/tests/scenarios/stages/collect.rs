@@ -7,16 +7,20 @@ use commons_domain::clock::Clock;
 use commons_domain::names::Sha256;
 use commons_runtime::SystemClock;
 use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script};
-use integration::{MANIFEST, MovedClock, StageWorld, fixture, noise, repository};
+use integration::{
+    MANIFEST, MovedClock, RELEASE_REPOSITORY, StageWorld, fixture, noise, repository,
+};
 use serde_json::Value;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 const ARTIFACTS: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";
-const DOWNLOAD: &str = "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}";
+pub(super) const DOWNLOAD: &str =
+    "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}";
 
 /// A world in which the sdk is green, after a run that `change` scripted.
-async fn green_sdk(change: impl FnOnce(&mut Script)) -> StageWorld {
+pub(super) async fn green_sdk(change: impl FnOnce(&mut Script)) -> StageWorld {
     let world = StageWorld::start().await;
     world.planned().await;
     world.script("bllvm-sdk", change);
@@ -32,8 +36,9 @@ fn uploads() -> Vec<Artifact> {
     found.unwrap().script.artifacts
 }
 
-/// The sdk after Collect gave it an end: failed, with a reason, nothing collected.
-async fn refused(world: &StageWorld) -> String {
+/// The sdk after Collect gave it an end: failed, with a reason, nothing collected, nothing
+/// left in the bucket, nothing published.
+pub(super) async fn refused(world: &StageWorld) -> String {
     let answer = world.collect("bllvm-sdk").await.unwrap();
     assert_eq!(answer.next, Next::Over);
     let build = world.build("bllvm-sdk").await;
@@ -45,10 +50,13 @@ async fn refused(world: &StageWorld) -> String {
     let again = world.collect("bllvm-sdk").await.unwrap();
     assert_eq!(again.next, Next::Over);
     assert_eq!(world.build("bllvm-sdk").await, build);
+    nothing_is_left(world).await;
+    world.publish().await.unwrap_err();
+    assert!(world.github.releases(RELEASE_REPOSITORY).is_empty());
     build.error.unwrap()
 }
 
-async fn list(world: &StageWorld, build: &Build) -> AssetList {
+pub(super) async fn list(world: &StageWorld, build: &Build) -> AssetList {
     let collected = build.collected.as_ref().unwrap();
     let bytes = world.object(&collected.key).await;
     assert_eq!(Sha256::of(&bytes), collected.sha256);
@@ -238,11 +246,10 @@ async fn an_expired_artifact_ends_the_build_where_the_manifest_says_so() {
     let error = refused(&world).await;
     assert!(error.starts_with("ArtifactExpired"), "{error}");
     assert!(error.contains("bllvm-sdk-x86_64-linux"), "{error}");
-    nothing_is_left(&world).await;
 }
 
 /// Nothing of the sdk's run is in the bucket.
-async fn nothing_is_left(world: &StageWorld) {
+pub(super) async fn nothing_is_left(world: &StageWorld) {
     let s3 = world.s3();
     let bucket = &world.stage.config.bucket;
     let prefix = format!("{}/bllvm-sdk/", world.key());
@@ -253,8 +260,8 @@ async fn nothing_is_left(world: &StageWorld) {
     assert_eq!(open.unwrap().uploads().len(), 0);
 }
 
-/// An artifact beside the others, with these files.
-async fn with_files(files: &[(&str, &[u8])]) -> StageWorld {
+/// An artifact beside the others, which count too, with these files.
+pub(super) async fn with_files(files: &[(&str, &[u8])]) -> StageWorld {
     let files = files
         .iter()
         .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
@@ -263,7 +270,12 @@ async fn with_files(files: &[(&str, &[u8])]) -> StageWorld {
         files: files.collect(),
         ..Artifact::default()
     };
-    let world = green_sdk(|script| script.artifacts.push(more)).await;
+    with(more).await
+}
+
+/// An artifact beside the others, which count too.
+pub(super) async fn with(artifact: Artifact) -> StageWorld {
+    let world = green_sdk(|script| script.artifacts.push(artifact)).await;
     let all = |build: &mut Build| build.spec.artifacts = vec!["*".into()];
     world.alter("bllvm-sdk", all).await;
     world
@@ -283,7 +295,6 @@ async fn an_archive_that_is_not_what_it_says_leaves_nothing_behind() {
     .await;
     let error = refused(&world).await;
     assert!(error.contains("artifact z: entry 'noise'"), "{error}");
-    nothing_is_left(&world).await;
 }
 
 #[tokio::test]
@@ -296,7 +307,6 @@ async fn a_sum_that_is_another_names_the_file_and_both_sums() {
         for named in [name, "file", said.as_str(), got.as_str()] {
             assert!(error.contains(named), "{error}");
         }
-        nothing_is_left(&world).await;
     }
 }
 
@@ -312,23 +322,42 @@ async fn a_file_that_is_missing_fails_only_the_file_of_all_sums() {
 
 #[tokio::test]
 async fn a_sum_of_what_is_within_an_archive_is_checked() {
-    let tarball = |content: &[u8]| {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_cksum();
-        tar.append_data(&mut header, "dir/program", content)
-            .unwrap();
-        tar.into_inner().unwrap()
-    };
-    let sums = format!("{}  program\n", Sha256::of(b"right"));
-    for (content, next) in [(b"right", Next::Built), (b"wrong", Next::Over)] {
-        let tarball = tarball(content);
-        let files: [(&str, &[u8]); 2] =
-            [("all.tar", &tarball), ("SHA256SUMS-all", sums.as_bytes())];
-        let world = with_files(&files).await;
-        assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, next);
+    let (said, got) = (Sha256::of(b"right"), Sha256::of(b"wrong"));
+    let sums = format!("{said}  program\n");
+    for (name, packed) in [("all.tar", false), ("all.tar.gz", true)] {
+        let world = async |content: &[u8]| {
+            let tarball = tarball("dir/program", content, packed);
+            let sums = ("SHA256SUMS-bllvm-linux", sums.as_bytes());
+            with_files(&[(name, &tarball), sums]).await
+        };
+        let answer = world(b"right").await.collect("bllvm-sdk").await;
+        assert_eq!(answer.unwrap().next, Next::Built);
+        let error = refused(&world(b"wrong").await).await;
+        for named in [
+            "SHA256SUMS-bllvm-linux",
+            "program",
+            said.as_str(),
+            got.as_str(),
+        ] {
+            assert!(error.contains(named), "{error}");
+        }
     }
+}
+
+/// A tarball of one file.
+pub(super) fn tarball(path: &str, content: &[u8], packed: bool) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    tar.append_data(&mut header, path, content).unwrap();
+    let tar = tar.into_inner().unwrap();
+    if !packed {
+        return tar;
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    gzip.finish().unwrap()
 }
 
 /// A green sdk with one artifact more that takes a while; its run, and the ids of a small
@@ -408,7 +437,6 @@ async fn a_redirect_to_a_private_address_is_not_followed() {
     world.stage.github = commons_github::GitHub::new(settings.unwrap()).unwrap();
     let error = refused(&world).await;
     assert!(error.contains("to where we do not go"), "{error}");
-    nothing_is_left(&world).await;
 }
 
 #[tokio::test]
