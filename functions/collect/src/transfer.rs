@@ -95,9 +95,10 @@ impl Transfer<'_> {
                 got: outcome.size,
             }));
         }
-        match outcome.fault {
-            Some(why) => Err(self.bad(why)),
-            None => Ok(files),
+        match (outcome.fault, outcome.blind) {
+            (Some(why), _) => Err(self.bad(why)),
+            (None, Some(why)) => Err(Failed::Collect(CollectError::cannot_see(&why))),
+            (None, None) => Ok(files),
         }
     }
 

@@ -74,11 +74,17 @@ pub struct Outcome {
     pub sha256: Sha256,
     /// What is wrong with the archive, as the end of a sentence.
     pub fault: Option<String>,
+    /// Why an archive within could not be looked into, though nothing is wrong with it.
+    pub blind: Option<String>,
 }
 
 /// Takes all bytes of one artifact; blocking. Ends early where nobody takes the events.
 pub fn work(shape: Shape, mut chunks: Receiver<Bytes>, to: Sender<Event>) -> Outcome {
-    let mut files = Files { to, open: None };
+    let mut files = Files {
+        to,
+        open: None,
+        blind: None,
+    };
     let mut all = Hasher::new();
     let mut size = 0;
     let mut walk = match shape {
@@ -113,6 +119,7 @@ pub fn work(shape: Shape, mut chunks: Receiver<Bytes>, to: Sender<Event>) -> Out
         size,
         sha256: Sha256::from_bytes(all.finalize().into()),
         fault,
+        blind: files.blind,
     }
 }
 
@@ -126,6 +133,7 @@ fn is_sums(name: &str) -> bool {
 struct Files {
     to: Sender<Event>,
     open: Option<Open>,
+    blind: Option<String>,
 }
 
 struct Open {
@@ -215,12 +223,21 @@ impl Files {
             }
             None => Vec::new(),
         };
+        let members = match open.reader.map(Reader::finish) {
+            Some(Err(error)) => {
+                let path = &open.path;
+                self.blind = Some(format!("the disk has no room for '{path}': {error}"));
+                return Ok(());
+            }
+            Some(Ok(members)) => members,
+            None => Vec::new(),
+        };
         self.tell(Event::Part(last, sum));
         self.tell(Event::End(File {
             path: open.path,
             size: open.size,
             sha256,
-            members: open.reader.map(Reader::finish).unwrap_or_default(),
+            members,
             sums,
         }));
         Ok(())

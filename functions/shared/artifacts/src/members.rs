@@ -1,7 +1,8 @@
 //! What is within an archive that stays as it is: the names and sums of its files. It is
 //! read while it passes, by a thread of its own.
 
-use std::io::{Read, Write as _};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -29,12 +30,17 @@ pub struct Member {
 /// Reads one archive as it passes.
 pub struct Reader {
     to: SyncSender<Bytes>,
-    thread: JoinHandle<Vec<Member>>,
+    thread: JoinHandle<io::Result<Vec<Member>>>,
 }
 
 impl Reader {
     /// For a file of this name; none where the name is no archive's.
     pub fn of(name: &str) -> Option<Self> {
+        Self::through(name, tempfile::tempfile)
+    }
+
+    /// What has to be on a disk goes through such a file.
+    fn through(name: &str, disk: fn() -> io::Result<File>) -> Option<Self> {
         let kind = Kind::of(name)?;
         let (to, chunks) = sync_channel(AHEAD);
         let thread = std::thread::spawn(move || {
@@ -42,7 +48,7 @@ impl Reader {
                 chunks,
                 chunk: Bytes::new(),
             };
-            let members = kind.members(&mut from);
+            let members = kind.members(&mut from, disk);
             // Whoever writes must not wait for a reader that has seen enough.
             while from.chunks.recv().is_ok() {}
             members
@@ -57,10 +63,12 @@ impl Reader {
         let _ = self.to.send(Bytes::copy_from_slice(bytes));
     }
 
-    /// The files within, when all bytes have passed. What cannot be read has none.
-    pub fn finish(self) -> Vec<Member> {
+    /// The files within, when all bytes have passed. What is no archive has none; an error
+    /// is the disk's.
+    pub fn finish(self) -> io::Result<Vec<Member>> {
         drop(self.to);
-        self.thread.join().unwrap_or_default()
+        let panicked = |_| Err(io::Error::other("the reader panicked"));
+        self.thread.join().unwrap_or_else(panicked)
     }
 }
 
@@ -85,12 +93,18 @@ impl Kind {
         }
     }
 
-    fn members(self, from: &mut Pipe) -> Vec<Member> {
-        match self {
+    fn members(self, from: &mut Pipe, disk: fn() -> io::Result<File>) -> io::Result<Vec<Member>> {
+        Ok(match self {
             Self::Tar => of_tar(from),
             Self::TarGz => of_tar(GzDecoder::new(from)),
-            Self::Zip => of_zip(from).unwrap_or_default(),
-        }
+            Self::Zip => {
+                // A zip's directory is at its end.
+                let mut file = disk()?;
+                io::copy(from, &mut file)?;
+                file.flush()?;
+                of_zip(file).unwrap_or_default()
+            }
+        })
     }
 }
 
@@ -115,20 +129,16 @@ fn of_tar(from: impl Read) -> Vec<Member> {
     members
 }
 
-/// A zip's directory is at its end: it goes through a file on the function's disk.
-fn of_zip(from: &mut Pipe) -> std::io::Result<Vec<Member>> {
-    let mut file = tempfile::tempfile()?;
-    std::io::copy(from, &mut file)?;
-    file.flush()?;
-    let mut archive = zip::ZipArchive::new(file).map_err(std::io::Error::other)?;
+fn of_zip(file: File) -> io::Result<Vec<Member>> {
+    let mut archive = zip::ZipArchive::new(file).map_err(io::Error::other)?;
     let mut members = Vec::new();
     let mut left = MOST_BYTES;
     for index in 0..archive.len().min(MOST_MEMBERS) {
-        let mut entry = archive.by_index(index).map_err(std::io::Error::other)?;
+        let mut entry = archive.by_index(index).map_err(io::Error::other)?;
         if !entry.is_file() {
             continue;
         }
-        let path = entry.name().map_err(std::io::Error::other)?.into_owned();
+        let path = entry.name().map_err(io::Error::other)?.into_owned();
         let sha256 = sum(&mut (&mut entry).take(left))?;
         left = left.saturating_sub(entry.size());
         members.push(Member { path, sha256 });
@@ -136,7 +146,7 @@ fn of_zip(from: &mut Pipe) -> std::io::Result<Vec<Member>> {
     Ok(members)
 }
 
-fn sum(from: &mut impl Read) -> std::io::Result<Sha256> {
+fn sum(from: &mut impl Read) -> io::Result<Sha256> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -153,7 +163,7 @@ struct Pipe {
 }
 
 impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() {
             match self.chunks.recv() {
                 Ok(chunk) => self.chunk = chunk,
@@ -175,7 +185,7 @@ mod tests {
         for chunk in bytes.chunks(1_000) {
             reader.pass(chunk);
         }
-        let members = reader.finish();
+        let members = reader.finish().unwrap();
         for member in &members {
             assert_eq!(member.sha256, Sha256::of(b"content"), "{}", member.path);
         }
@@ -214,6 +224,17 @@ mod tests {
         zip.write_all(b"content").unwrap();
         let zip = zip.finish().unwrap().into_inner();
         assert_eq!(members("x.zip", &zip), ["dir/bllvm"]);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told() {
+        let full = || File::options().write(true).open("/dev/full");
+        let reader = Reader::through("x.zip", full).unwrap();
+        for _ in 0..100 {
+            reader.pass(&[7; 10_000]);
+        }
+        let error = reader.finish().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]
