@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use commons_artifacts::intake::File;
 use commons_artifacts::{Asset, Verification, base_name, binaries};
 use commons_domain::names::Sha256;
+use commons_github::Artifact;
 
 use crate::Job;
 use crate::receive::Received;
@@ -27,6 +28,27 @@ pub fn holds_any(job: &Job, received: &Received) -> bool {
         .any(|(binary, file)| holds(job, binary, file))
 }
 
+/// Something of what is declared is there, where anything is.
+pub fn artifacts(job: &Job, found: &[Artifact], chosen: &[Artifact]) -> Result<(), Verification> {
+    if job.artifacts.is_empty() || !chosen.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = found.iter().map(|a| a.name.as_str()).collect();
+    Err(Verification::MissingArtifact {
+        component: job.component.clone(),
+        globs: job.artifacts.join(", "),
+        looked_in: listed(&names),
+    })
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() {
+        "no artifact".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
 /// Every declared binary is there.
 pub fn binaries(job: &Job, received: &[Received]) -> Result<(), Verification> {
     let files: Vec<&File> = all(received).collect();
@@ -35,15 +57,10 @@ pub fn binaries(job: &Job, received: &[Received]) -> Result<(), Verification> {
             continue;
         }
         let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let looked_in = if names.is_empty() {
-            "no artifact".to_owned()
-        } else {
-            names.join(", ")
-        };
         return Err(Verification::MissingBinary {
             component: job.component.clone(),
             binary: binary.clone(),
-            looked_in,
+            looked_in: listed(&names),
         });
     }
     Ok(())

@@ -216,6 +216,7 @@ async fn assets(
     let found = means.github.artifacts(&job.repository, job.run_id).await?;
     let chosen = select::choose(&found, &job.artifacts)
         .map_err(|error| CollectError::Refused(error.to_string()))?;
+    checks::artifacts(job, &found, &chosen)?;
     // Made before they are run: with the closure in the stream the compiler would not see
     // that the whole may move between threads.
     let received = chosen.iter().map(|artifact| one(means, job, artifact));

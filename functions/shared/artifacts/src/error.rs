@@ -73,6 +73,16 @@ pub enum Verification {
         /// Where the other is from.
         second: String,
     },
+    /// Of what was built nothing is what is declared.
+    #[error("{component} declares the artifacts {globs}, which match none of: {looked_in}")]
+    MissingArtifact {
+        /// The component.
+        component: String,
+        /// What is declared.
+        globs: String,
+        /// The names of the run's artifacts.
+        looked_in: String,
+    },
     /// A declared binary is not among what was built.
     #[error("{component} declares the binary {binary}, which is in none of: {looked_in}")]
     MissingBinary {

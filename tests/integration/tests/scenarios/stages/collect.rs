@@ -202,6 +202,21 @@ async fn a_missing_binary_is_named_with_what_was_looked_at() {
 }
 
 #[tokio::test]
+async fn artifacts_that_are_declared_and_not_there_fail_the_build() {
+    let world = green_sdk(|_| {}).await;
+    let other = |build: &mut Build| {
+        build.spec.artifacts = vec!["other-*".into(), "more".into()];
+        build.spec.binaries.clear();
+    };
+    world.alter("bllvm-sdk", other).await;
+    assert_eq!(
+        refused(&world).await,
+        "bllvm-sdk declares the artifacts other-*, more, which match none of: \
+         bllvm-sdk-x86_64-windows, bllvm-sdk-x86_64-linux"
+    );
+}
+
+#[tokio::test]
 async fn two_contents_of_one_name_are_refused_by_both_places() {
     let world = green_sdk(|script| {
         let mut other = script.artifacts[0].clone();
