@@ -148,6 +148,14 @@ impl Simulator {
             .unwrap_or_else(|_| missing(repo))
     }
 
+    /// Points an annotated tag at the head, sends the `create` webhook, returns the id of
+    /// the tag's object.
+    pub fn annotate_tag(&self, repo: &str, tag: &str, message: &str) -> String {
+        self.app
+            .with(|world, now| world.annotate_tag(repo, tag, message, now))
+            .unwrap_or_else(|_| missing(repo))
+    }
+
     /// Sends a signed webhook at once and returns the receiver's HTTP status.
     pub async fn send_webhook(&self, event: &str, payload: Value) -> Result<u16, Error> {
         let hook = Hook {

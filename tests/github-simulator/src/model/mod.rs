@@ -275,11 +275,49 @@ impl World {
     pub(crate) fn create_tag(&mut self, name: &str, tag: &str) -> Result<String, Refusal> {
         let repo = self.repo(name)?;
         let head = repo.head().to_string();
+        repo.annotated.remove(tag);
         repo.tags.insert(tag.into(), head.clone());
         let repo = &self.repos[&name.to_lowercase()];
         let hook = self.render.create_hook(repo, tag, "maintainer");
         self.outbox.push(hook);
         Ok(head)
+    }
+
+    /// The same by an annotated tag; the id of its object.
+    pub(crate) fn annotate_tag(
+        &mut self,
+        name: &str,
+        tag: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<String, Refusal> {
+        let object = self.repo(name)?.annotate(tag, message, now);
+        let repo = &self.repos[&name.to_lowercase()];
+        let hook = self.render.create_hook(repo, tag, "maintainer");
+        self.outbox.push(hook);
+        Ok(object)
+    }
+
+    /// Makes a tag at a commit, as the API does.
+    pub(crate) fn tag_commit(
+        &mut self,
+        name: &str,
+        tag: &str,
+        sha: &str,
+        actor: &str,
+    ) -> Result<(), Refusal> {
+        let repo = self.repo(name)?;
+        if repo.tags.contains_key(tag) {
+            return Err(Refusal::new(422, "Reference already exists"));
+        }
+        if tag.is_empty() || !repo.commits.iter().any(|commit| commit.sha == sha) {
+            return Err(Refusal::new(422, "Object does not exist"));
+        }
+        repo.tags.insert(tag.into(), sha.into());
+        let repo = &self.repos[&name.to_lowercase()];
+        let hook = self.render.create_hook(repo, tag, actor);
+        self.outbox.push(hook);
+        Ok(())
     }
 
     /// The next fault for this webhook; used up by being taken.

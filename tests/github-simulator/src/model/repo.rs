@@ -19,7 +19,10 @@ pub(crate) struct Repo {
     pub(crate) default_branch: String,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) workflows: Vec<Registered>,
+    /// The commit of each.
     pub(crate) tags: BTreeMap<String, String>,
+    /// Of the tags those that are annotated.
+    pub(crate) annotated: BTreeMap<String, TagObject>,
     /// The default branch's history, oldest first; the last one is its head.
     pub(crate) commits: Vec<Commit>,
     pub(crate) script: Arc<Prepared>,
@@ -38,6 +41,14 @@ pub(crate) struct Repo {
 pub(crate) struct Registered {
     pub(crate) id: u64,
     pub(crate) spec: Workflow,
+}
+
+/// The object of an annotated tag.
+#[derive(Debug, Clone)]
+pub(crate) struct TagObject {
+    pub(crate) sha: String,
+    pub(crate) message: String,
+    pub(crate) date: Timestamp,
 }
 
 /// One commit of the default branch.
@@ -67,6 +78,7 @@ impl Repo {
                 })
                 .collect(),
             tags: BTreeMap::new(),
+            annotated: BTreeMap::new(),
             commits: Vec::new(),
             script: Arc::new(Prepared::new(given.script)),
             runs: Vec::new(),
@@ -106,6 +118,21 @@ impl Repo {
             message,
             date: now,
         });
+        sha
+    }
+
+    /// Points a tag at the head by an object of its own; the object's id.
+    pub(crate) fn annotate(&mut self, tag: &str, message: &str, now: Timestamp) -> String {
+        let head = self.head().to_string();
+        let mut sha = hex::encode(Sha256::digest(format!("{}@{tag}@{head}", self.name)));
+        sha.truncate(40);
+        self.tags.insert(tag.into(), head);
+        let object = TagObject {
+            sha: sha.clone(),
+            message: message.into(),
+            date: now,
+        };
+        self.annotated.insert(tag.into(), object);
         sha
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::accounts::{extend, link};
 use super::{Render, time};
-use crate::model::repo::{Commit, Repo};
+use crate::model::repo::{Commit, Repo, TagObject};
 
 /// What GitHub links from a repository, under its API address.
 const LINKS: [(&str, &str); 37] = [
@@ -175,15 +175,54 @@ impl Render {
         })
     }
 
-    pub(crate) fn reference(&self, repo: &Repo, full: &str, sha: &str) -> Value {
+    /// A tag's reference: to its commit, or to its own object where it is annotated.
+    pub(crate) fn tag(&self, repo: &Repo, tag: &str) -> Option<Value> {
+        let commit = repo.tags.get(tag)?;
+        let full = format!("refs/tags/{tag}");
+        Some(match repo.annotated.get(tag) {
+            Some(object) => self.reference(repo, &full, "tag", &object.sha),
+            None => self.reference(repo, &full, "commit", commit),
+        })
+    }
+
+    pub(crate) fn tag_object(&self, repo: &Repo, tag: &str, object: &TagObject) -> Value {
+        let url = format!("{}/git", self.repo_url(repo));
+        let commit = repo.tags.get(tag).map(String::as_str).unwrap_or_default();
+        json!({
+            "node_id": format!("TA_{}", object.sha),
+            "tag": tag,
+            "sha": object.sha,
+            "url": format!("{url}/tags/{}", object.sha),
+            "message": object.message,
+            "tagger": {
+                "name": "maintainer",
+                "email": "maintainer@example.org",
+                "date": time(object.date),
+            },
+            "object": {
+                "type": "commit",
+                "sha": commit,
+                "url": format!("{url}/commits/{commit}"),
+            },
+            "verification": {
+                "verified": false,
+                "reason": "unsigned",
+                "signature": null,
+                "payload": null,
+                "verified_at": null,
+            },
+        })
+    }
+
+    pub(crate) fn reference(&self, repo: &Repo, full: &str, kind: &str, sha: &str) -> Value {
         json!({
             "ref": full,
             "node_id": format!("REF_{full}"),
             "url": format!("{}/git/{full}", self.repo_url(repo)),
             "object": {
-                "type": "commit",
+                "type": kind,
                 "sha": sha,
-                "url": format!("{}/git/commits/{sha}", self.repo_url(repo)),
+                "url": format!("{}/git/{kind}s/{sha}", self.repo_url(repo)),
             },
         })
     }

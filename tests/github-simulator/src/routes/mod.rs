@@ -5,6 +5,7 @@ mod assets;
 mod blob;
 mod page;
 mod public;
+mod refs;
 mod releases;
 mod repos;
 mod runs;
@@ -68,8 +69,10 @@ fn repository() -> Router<Arc<App>> {
         .route(&at(""), get(repos::repository))
         .route(&at("/contents"), get(repos::root))
         .route(&at("/contents/{*path}"), get(repos::contents))
-        .route(&at("/git/ref/tags/{*tag}"), get(repos::tag))
-        .route(&at("/git/ref/heads/{*branch}"), get(repos::branch))
+        .route(&at("/git/ref/tags/{*tag}"), get(refs::tag))
+        .route(&at("/git/ref/heads/{*branch}"), get(refs::branch))
+        .route(&at("/git/refs"), post(refs::create))
+        .route(&at("/git/tags/{tag_sha}"), get(refs::tag_object))
         .route(&at("/commits/{*ref}"), get(repos::commit))
         .route(&at("/compare/{*basehead}"), get(repos::compare))
         .route(&at("/immutable-releases"), get(repos::immutable_releases))

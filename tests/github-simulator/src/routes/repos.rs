@@ -1,4 +1,4 @@
-//! Repositories: files, references, commits.
+//! Repositories: files, commits.
 
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -93,35 +93,6 @@ pub(super) async fn contents(
         } else {
             answer(200, entries.into())
         }
-    })
-}
-
-pub(super) async fn tag(State(app): Shared, Path((owner, repo, tag)): Under<String>) -> Answer {
-    app.with(|world, _| {
-        let render = world.render.clone();
-        let repo = world.repo(&name(&owner, &repo))?;
-        let sha = repo.tags.get(&tag).ok_or_else(Refusal::not_found)?;
-        answer(
-            200,
-            render.reference(repo, &format!("refs/tags/{tag}"), sha),
-        )
-    })
-}
-
-pub(super) async fn branch(
-    State(app): Shared,
-    Path((owner, repo, branch)): Under<String>,
-) -> Answer {
-    app.with(|world, _| {
-        let render = world.render.clone();
-        let repo = world.repo(&name(&owner, &repo))?;
-        if branch != repo.default_branch {
-            return Err(Refusal::not_found());
-        }
-        answer(
-            200,
-            render.reference(repo, &format!("refs/heads/{branch}"), repo.head()),
-        )
     })
 }
 

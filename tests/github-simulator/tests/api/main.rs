@@ -4,6 +4,7 @@
 
 mod downloads;
 mod faults;
+mod refs;
 mod releases;
 mod repositories;
 mod runs;
