@@ -8,10 +8,10 @@ use commons_domain::names::Sha256;
 use commons_publish::Next;
 use commons_runtime::StageError;
 use github_simulator::{FaultKind, ForeignRelease};
-use integration::{MINUTE, RELEASE_REPOSITORY, StageWorld};
+use integration::{MANIFEST, MINUTE, RELEASE_REPOSITORY, StageWorld, fixture, repository};
 use serde_json::Value;
 
-use super::publish::{complete, writes};
+use super::publish::{complete, completed, whole, writes};
 
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
 
@@ -164,4 +164,32 @@ async fn a_component_s_tag_that_is_elsewhere_is_told_in_plan() {
         "component 'bllvm-sdk' is to be tagged v0.1.0, which is at commit {at} of BTCDecoded/bllvm-sdk, but {head} is what would be built: give it another version or git_tag"
     );
     assert_eq!(refused.to_string(), told);
+}
+#[tokio::test]
+async fn components_are_tagged_at_their_pins_before_the_release_is_seen() {
+    let mut repositories = fixture(MANIFEST);
+    for repository in &mut repositories {
+        repository.tags.retain(|tag| tag != "v0.1.0");
+    }
+    let mut world = StageWorld::with(repositories).await;
+    world.stage.config.tag_components = true;
+    let world = completed(world).await;
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    whole(&world).await;
+    for component in ["bllvm-consensus", "bllvm-sdk", "bllvm-node"] {
+        let build = world.build(component).await;
+        let at = world
+            .stage
+            .github
+            .tag(&repository(component), "v0.1.0")
+            .await;
+        assert_eq!(at.unwrap(), Some(build.pin), "{component}");
+    }
+    let requests = world.github.requests();
+    let seen = requests.iter().position(|r| r.method == "PATCH").unwrap();
+    let tagged = requests
+        .iter()
+        .rposition(|r| r.path.ends_with("/git/refs"))
+        .unwrap();
+    assert!(tagged < seen);
 }
