@@ -122,13 +122,13 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
     let (scheme, token) = given
         .and_then(|value| value.split_once(' '))
         .unwrap_or_default();
-    let of_asset = request.uri().path().contains("/releases/assets/");
+    // Of what anybody may read in a public repository, what verifying a release takes.
+    let open = ["/releases/assets/", "/releases/tags/", "/commits/"];
+    let open = open.iter().any(|part| request.uri().path().contains(part));
     let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
     match app.with(|world, _| world.tokens.iter().any(|known| known == token)) {
         true if known => Ok(()),
-        // What is published in a public repository anybody may read; here that is needed
-        // for downloads only.
-        _ if given.is_none() && request.method() == Method::GET && of_asset => Ok(()),
+        _ if given.is_none() && request.method() == Method::GET && open => Ok(()),
         _ if given.is_none() => Err(Refusal::new(401, "Requires authentication")),
         _ => Err(Refusal::new(401, "Bad credentials")),
     }

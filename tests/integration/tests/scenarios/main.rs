@@ -19,3 +19,4 @@ mod stacks;
 mod stages;
 mod store;
 mod tools;
+mod verify;

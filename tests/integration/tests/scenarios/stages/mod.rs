@@ -12,7 +12,7 @@ mod limits;
 mod plan;
 mod poll;
 mod preflight;
-mod publish;
+pub mod publish;
 mod raw;
 mod resume;
 mod settle;

@@ -32,7 +32,7 @@ pub(super) async fn complete() -> StageWorld {
 }
 
 /// This world, its six builds complete.
-pub(super) async fn completed(world: StageWorld) -> StageWorld {
+pub async fn completed(world: StageWorld) -> StageWorld {
     world.planned().await;
     world.quick_runs();
     for component in ORDER {
