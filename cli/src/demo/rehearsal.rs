@@ -187,6 +187,11 @@ impl Rehearsal {
             self.repository, self.stack.table
         );
         println!(
+            "  cargo commons verify {version} --repository {} --api-url {}",
+            self.repository,
+            self.github.api_url()
+        );
+        println!(
             "  AWS_ACCESS_KEY_ID=000000000000 AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url {} stepfunctions start-execution --state-machine-arn {} --input '{{\"version\":\"v0.2.0\"}}'",
             self.cloud.endpoint(),
             self.stack.state_machine_arn

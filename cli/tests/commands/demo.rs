@@ -330,6 +330,25 @@ fn the_lines_that_keep_prints_tell_of_the_release_and_start_another() {
         assert!(sentence.contains(why), "{sentence}");
         assert_eq!(sentence.lines().count(), 1, "{sentence}");
     }
+    let verify = printed
+        .iter()
+        .find(|line| line.contains("cargo commons verify "));
+    let command = verify.expect("a line that verifies").trim();
+    let command = command.replace("cargo commons", env!("CARGO_BIN_EXE_commons"));
+    let told = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(told.status.success(), "{}{}", stdout(&told), stderr(&told));
+    assert!(stdout(&told).contains("v0.1.0 of BTCDecoded/bllvm is verified"));
+    for (there, elsewhere, code, why) in [
+        ("v0.1.0", "v9.9.9", 2, "answers 404"),
+        ("v0.1.0", "0.1.0", 2, "neither v<semver>"),
+    ] {
+        let command = command.replace(there, elsewhere);
+        let told = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert_eq!(told.status.code(), Some(code), "{}", stdout(&told));
+        let sentence = stderr(&told);
+        assert!(sentence.contains(why), "{sentence}");
+        assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    }
     let home = tempfile::tempdir().unwrap();
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", aws.parent().unwrap().display());
