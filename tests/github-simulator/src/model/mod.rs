@@ -3,6 +3,7 @@
 //! that come about wait in the outbox.
 
 pub(crate) mod archive;
+mod latest;
 mod names;
 pub(crate) mod refusal;
 pub(crate) mod release;

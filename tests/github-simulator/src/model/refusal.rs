@@ -32,6 +32,19 @@ impl Refusal {
         }
     }
 
+    /// 422 with one entry in `errors`, which says it in words.
+    pub(crate) fn custom(resource: &str, field: Option<&str>, message: &str) -> Self {
+        let mut error = json!({ "resource": resource, "code": "custom", "message": message });
+        if let Some(field) = field {
+            error["field"] = field.into();
+        }
+        Self {
+            status: 422,
+            message: "Validation Failed".into(),
+            errors: Some(json!([error])),
+        }
+    }
+
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({
             "message": self.message,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::archive::sha256;
+use super::latest::MakeLatest;
 use super::names::asset_name;
 use super::refusal::Refusal;
 use super::repo::Repo;
@@ -28,6 +29,8 @@ pub(crate) struct Release {
     pub(crate) published_at: Option<Timestamp>,
     /// Assets and tag are locked.
     pub(crate) immutable: bool,
+    /// It is the latest only if it is made so.
+    pub(crate) never_latest: bool,
     pub(crate) assets: Vec<Asset>,
 }
 
@@ -82,6 +85,7 @@ impl Release {
             updated_at: now,
             published_at: None,
             immutable: false,
+            never_latest: false,
             assets: Vec::new(),
         }
     }
@@ -206,11 +210,11 @@ impl Repo {
         if release.tag_name.is_empty() {
             return Err(Refusal::invalid("Release", "missing_field", "tag_name"));
         }
-        if change
-            .make_latest
-            .is_some_and(|v| !["true", "false", "legacy"].contains(&v.as_str()))
-        {
-            return Err(Refusal::invalid("Release", "invalid", "make_latest"));
+        let asked = change.make_latest.as_deref().map(MakeLatest::parse);
+        let mut asked = asked.transpose()?;
+        if asked == Some(MakeLatest::True) && !release.may_be_latest() {
+            let message = "Latest release cannot be draft or prerelease.";
+            return Err(Refusal::custom("Release", None, message));
         }
         let mut effect = Effect::default();
         if !release.draft {
@@ -231,6 +235,10 @@ impl Repo {
                 release.published_at = Some(now);
                 release.immutable = self.immutable_releases;
                 effect.published = true;
+                asked.get_or_insert(MakeLatest::True);
+            }
+            if let Some(asked) = asked {
+                self.make_latest(&mut release, asked);
             }
         }
         match self.releases.iter_mut().find(|r| r.id == release.id) {

@@ -28,6 +28,8 @@ pub(crate) struct Repo {
     pub(crate) script: Arc<Prepared>,
     pub(crate) runs: Vec<Run>,
     pub(crate) releases: Vec<Release>,
+    /// The release that was made the latest.
+    pub(crate) latest: Option<u64>,
     pub(crate) archived: bool,
     pub(crate) may_push: bool,
     pub(crate) immutable_releases: bool,
@@ -83,6 +85,7 @@ impl Repo {
             script: Arc::new(Prepared::new(given.script)),
             runs: Vec::new(),
             releases: Vec::new(),
+            latest: None,
             created_at: now,
         };
         let head = repo.push_commit(now);

@@ -113,6 +113,7 @@ fn repository() -> Router<Arc<App>> {
             get(runs::download),
         )
         .route(&at("/releases"), get(releases::list).post(releases::create))
+        .route(&at("/releases/latest"), get(releases::latest))
         .route(&at("/releases/tags/{*tag}"), get(releases::by_tag))
         .route(
             &at("/releases/assets/{asset_id}"),

@@ -67,6 +67,18 @@ pub(super) async fn get(State(app): Shared, Path((owner, repo, id)): Under<u64>)
     })
 }
 
+pub(super) async fn latest(
+    State(app): Shared,
+    Path((owner, repo)): Path<(String, String)>,
+) -> Answer {
+    app.with(|world, _| {
+        let render = world.render.clone();
+        let repo = world.repo(&name(&owner, &repo))?;
+        let latest = repo.latest().ok_or_else(Refusal::not_found)?;
+        answer(200, render.release(repo, latest))
+    })
+}
+
 /// Published releases only.
 pub(super) async fn by_tag(State(app): Shared, Path((owner, repo, tag)): Under<String>) -> Answer {
     app.with(|world, _| {

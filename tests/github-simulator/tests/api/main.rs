@@ -4,6 +4,7 @@
 
 mod downloads;
 mod faults;
+mod latest;
 mod refs;
 mod releases;
 mod repositories;

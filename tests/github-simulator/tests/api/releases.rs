@@ -16,7 +16,7 @@ impl World {
         answer.json().await.unwrap()
     }
 
-    async fn patch(&self, id: &Value, body: Value) -> Response {
+    pub(crate) async fn patch(&self, id: &Value, body: Value) -> Response {
         self.call(Method::PATCH, &format!("/releases/{id}"))
             .json(&body)
             .send()
