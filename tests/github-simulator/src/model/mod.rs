@@ -17,9 +17,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use self::archive::{Prepared, sha256};
-use self::refusal::Refusal;
-use self::release::{Change, Effect, Release, Upload};
+use self::archive::{Prepared, attachment, sha256};
+use self::refusal::{REF_RESTRICTED, Refusal};
+use self::release::{Asset, Change, Effect, Release, Upload};
 use self::repo::Repo;
 use self::run::{Origin, Run};
 use crate::input::{ForeignRelease, Repository, Script, Storage, Trigger};
@@ -55,6 +55,18 @@ pub(crate) struct Blob {
     pub(crate) content_type: Option<String>,
     pub(crate) disposition: Option<String>,
     pub(crate) storage: Storage,
+}
+
+impl Blob {
+    /// A release's file.
+    pub(crate) fn of_asset(asset: &Asset) -> Self {
+        Self {
+            content: asset.content.clone(),
+            content_type: Some(asset.content_type.clone()),
+            disposition: Some(attachment(&asset.name)),
+            storage: Storage::Ranges,
+        }
+    }
 }
 
 /// Everything the simulator knows.
@@ -310,6 +322,9 @@ impl World {
         let repo = self.repo(name)?;
         if repo.tags.contains_key(tag) {
             return Err(Refusal::new(422, "Reference already exists"));
+        }
+        if repo.locked_tags.contains(tag) {
+            return Err(Refusal::new(422, REF_RESTRICTED));
         }
         if tag.is_empty() || !repo.commits.iter().any(|commit| commit.sha == sha) {
             return Err(Refusal::new(422, "Object does not exist"));

@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+/// What is said of a reference that was an immutable release's.
+pub(crate) const REF_RESTRICTED: &str =
+    "Repository rule violations found\n\nCannot create ref due to creations being restricted.\n\n";
+
 /// A status and the JSON that goes with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
@@ -42,6 +46,19 @@ impl Refusal {
             status: 422,
             message: "Validation Failed".into(),
             errors: Some(json!([error])),
+        }
+    }
+
+    /// The tag of a release is one that an immutable release had.
+    pub(crate) fn tag_of_immutable() -> Self {
+        let custom = |field: &str, message: &str| json!({ "resource": "Release", "code": "custom", "field": field, "message": message });
+        Self {
+            status: 422,
+            message: "Validation Failed".into(),
+            errors: Some(json!([
+                custom("pre_receive", &format!("pre_receive {REF_RESTRICTED}")),
+                custom("tag_name", "tag_name was used by an immutable release"),
+            ])),
         }
     }
 

@@ -113,10 +113,11 @@ impl Release {
             return Err(Refusal::invalid("ReleaseAsset", "already_exists", "name"));
         }
         if self.assets.len() >= MAX_ASSETS {
-            return Err(Refusal::invalid(
+            let message = format!("file_count limited to {MAX_ASSETS} assets per release");
+            return Err(Refusal::custom(
                 "ReleaseAsset",
-                "too_many_assets",
-                "release",
+                Some("file_count"),
+                &message,
             ));
         }
         let asset = Asset {
@@ -192,8 +193,16 @@ impl Repo {
         now: Timestamp,
     ) -> Result<(Release, Effect), Refusal> {
         let was_draft = release.draft;
+        let locked = |field| Err(Refusal::invalid("Release", "immutable", field));
         if release.immutable && change.draft == Some(true) {
-            return Err(Refusal::invalid("Release", "immutable", "draft"));
+            return locked("draft");
+        }
+        let other_tag = change
+            .tag_name
+            .as_ref()
+            .is_some_and(|tag| *tag != release.tag_name);
+        if release.immutable && other_tag {
+            return locked("tag_name");
         }
         let set = |field: &mut String, value: Option<String>| {
             if let Some(value) = value {
@@ -223,6 +232,9 @@ impl Repo {
             if self.releases.iter().any(other) {
                 return Err(Refusal::invalid("Release", "already_exists", "tag_name"));
             }
+            if was_draft && self.locked_tags.contains(&release.tag_name) {
+                return Err(Refusal::tag_of_immutable());
+            }
             if !self.tags.contains_key(&release.tag_name) {
                 let (commit, _) = self
                     .resolve(&release.target_commitish)
@@ -234,6 +246,9 @@ impl Repo {
             if was_draft {
                 release.published_at = Some(now);
                 release.immutable = self.immutable_releases;
+                if release.immutable {
+                    self.locked_tags.insert(release.tag_name.clone());
+                }
                 effect.published = true;
                 asked.get_or_insert(MakeLatest::True);
             }

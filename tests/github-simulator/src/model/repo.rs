@@ -1,6 +1,6 @@
 //! A repository: its commits, branches, tags and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ pub(crate) struct Repo {
     pub(crate) archived: bool,
     pub(crate) may_push: bool,
     pub(crate) immutable_releases: bool,
+    /// Tags of immutable releases, for ever.
+    pub(crate) locked_tags: BTreeSet<String>,
     /// How many runs the index knows that filtered lists are made of; none: all of them.
     pub(crate) indexed: Option<usize>,
     pub(crate) created_at: Timestamp,
@@ -70,6 +72,7 @@ impl Repo {
             archived: given.archived,
             may_push: given.may_push,
             immutable_releases: given.immutable_releases,
+            locked_tags: BTreeSet::new(),
             indexed: None,
             files: given.files,
             workflows: (1..)

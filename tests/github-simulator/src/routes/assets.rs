@@ -9,14 +9,13 @@ use axum::response::IntoResponse as _;
 use super::blob::blob_url;
 use super::page::{paged, parameter};
 use super::{Answer, Shared, Under, answer, empty, name};
-use crate::input::Storage;
 use crate::middleware::Mishap;
 use crate::model::Blob;
-use crate::model::archive::attachment;
 use crate::model::refusal::Refusal;
 use crate::model::release::Upload;
 
-/// Files must be smaller.
+/// Files must be smaller
+/// ([GitHub: storage and bandwidth quotas](https://docs.github.com/en/repositories/releasing-projects-on-github/about-releases#storage-and-bandwidth-quotas)).
 const MAX_SIZE: u64 = 2 << 30;
 
 pub(super) async fn list(
@@ -64,7 +63,8 @@ pub(super) async fn upload(
         return Err(Refusal::invalid("ReleaseAsset", "custom", "size"));
     }
     if length >= MAX_SIZE {
-        return Err(Refusal::invalid("ReleaseAsset", "too_large", "size"));
+        let message = format!("size must be less than or equal to {MAX_SIZE}");
+        return Err(Refusal::custom("ReleaseAsset", Some("size"), &message));
     }
     let mishap = parts.extensions.get::<Mishap>();
     let broken = mishap == Some(&Mishap::BreakOff);
@@ -122,12 +122,7 @@ pub(super) async fn get(
         if !bytes {
             return answer(200, render.asset(repo, release, asset));
         }
-        let blob = Blob {
-            content: asset.content.clone(),
-            content_type: Some(asset.content_type.clone()),
-            disposition: Some(attachment(&asset.name)),
-            storage: Storage::Ranges,
-        };
+        let blob = Blob::of_asset(asset);
         let key = world.put_blob(blob, now);
         let location = [(LOCATION, blob_url(&render.api, &key))];
         Ok((StatusCode::FOUND, location).into_response())

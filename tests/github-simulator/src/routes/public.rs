@@ -1,17 +1,22 @@
 //! What needs no token: pages for people, and published files.
 
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
 use axum::response::{Html, IntoResponse as _};
 
+use super::blob::blob_url;
 use super::{Answer, Shared, Under, name};
+use crate::model::Blob;
 use crate::model::refusal::Refusal;
 
+/// Sends whoever asks to the bytes of a published file, on another host.
 pub(super) async fn download(
     State(app): Shared,
     Path((owner, repo, tag, file)): Path<(String, String, String, String)>,
 ) -> Answer {
-    app.with(|world, _| {
+    app.with(|world, now| {
+        let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repo))?;
         let mut published = repo
             .releases
@@ -24,8 +29,9 @@ pub(super) async fn download(
         let asset = assets
             .find(|asset| asset.name == file && asset.state == "uploaded")
             .ok_or_else(Refusal::not_found)?;
-        let kind = [(CONTENT_TYPE, asset.content_type.clone())];
-        Ok((kind, asset.content.clone()).into_response())
+        let blob = Blob::of_asset(asset);
+        let location = blob_url(&render.api, &world.put_blob(blob, now));
+        Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
     })
 }
 

@@ -166,15 +166,15 @@ pub(super) async fn compare(
     })
 }
 
+/// 404 where they are not immutable.
 pub(super) async fn immutable_releases(
     State(app): Shared,
     Path((owner, repo)): Path<(String, String)>,
 ) -> Answer {
     app.with(|world, _| {
-        let enabled = world.repo(&name(&owner, &repo))?.immutable_releases;
-        answer(
-            200,
-            json!({ "enabled": enabled, "enforced_by_owner": false }),
-        )
+        if !world.repo(&name(&owner, &repo))?.immutable_releases {
+            return Err(Refusal::not_found());
+        }
+        answer(200, json!({ "enabled": true, "enforced_by_owner": false }))
     })
 }

@@ -9,6 +9,7 @@ mod refs;
 mod releases;
 mod repositories;
 mod runs;
+mod uploads;
 mod webhooks;
 
 use std::time::Duration;

@@ -99,7 +99,10 @@ async fn a_draft_is_filled_and_published() {
     let url = published["assets"][0]["browser_download_url"]
         .as_str()
         .unwrap();
-    let file = world.client.get(url).send().await.unwrap();
+    let found = world.client.get(url).send().await.unwrap();
+    assert_eq!(found.status(), 302);
+    let location = found.headers()[LOCATION].to_str().unwrap();
+    let file = world.client.get(location).send().await.unwrap();
     assert_eq!(file.bytes().await.unwrap(), "content");
 }
 
@@ -237,8 +240,43 @@ async fn an_immutable_release_takes_and_loses_nothing() {
     let delete = format!("/releases/assets/{}", asset["id"]);
     let delete = world.call(Method::DELETE, &delete).send().await.unwrap();
     assert_eq!(delete.status(), 422);
-    let hide = world.patch(&draft["id"], json!({ "draft": true })).await;
-    assert_eq!(hide.status(), 422);
+    for change in [json!({ "draft": true }), json!({ "tag_name": "v2" })] {
+        let changed = world.patch(&draft["id"], change).await;
+        assert_eq!(changed.status(), 422);
+    }
+    let notes = world.patch(&draft["id"], json!({ "body": "Notes" })).await;
+    assert_eq!(notes.status(), 200, "notes are not locked");
     let releases = world.simulator.releases(REPO);
     assert_eq!((releases[0].draft, releases[0].assets.len()), (false, 1));
+}
+
+#[tokio::test]
+async fn the_tag_of_an_immutable_release_is_never_free_again() {
+    let world = World::start().await;
+    let setting = async || {
+        let call = world.call(Method::GET, "/immutable-releases");
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(setting().await, 404);
+    world.simulator.add_repository(Repository {
+        immutable_releases: true,
+        ..Repository::default()
+    });
+    assert_eq!(setting().await, 200);
+    assert_eq!(world.get("/immutable-releases").await["enabled"], true);
+    let draft = world.draft("v1").await;
+    world.patch(&draft["id"], json!({ "draft": false })).await;
+    let path = format!("/releases/{}", draft["id"]);
+    let deleted = world.call(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    let again = world.draft("v1").await;
+    for refused in [
+        world.patch(&again["id"], json!({ "draft": false })).await,
+        world.post("/releases", json!({ "tag_name": "v1" })).await,
+    ] {
+        assert_eq!(refused.status(), 422);
+        let refused: Value = refused.json().await.unwrap();
+        let said = &refused["errors"][1]["message"];
+        assert_eq!(said, "tag_name was used by an immutable release");
+    }
 }
