@@ -1,9 +1,10 @@
 //! The oracle catches what GitHub would not say or take. That it finds nothing else to
 //! say of any test is checked when each test's world stops.
 
-use github_simulator::{Delivery, Exchange};
-use integration::oracle::Oracle;
+use github_simulator::{Delivery, Exchange, Repository, Settings, Simulator};
+use integration::oracle::{self, Oracle};
 use integration::{RELEASE_REPOSITORY, StageWorld, World};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A call of Plan's, as it was carried out.
@@ -127,4 +128,70 @@ fn every_fixture_of_a_webhook_is_one_that_github_sends() {
         seen += 1;
     }
     assert_eq!(seen, 5);
+}
+
+/// What people's tools and verifiers ask for is answered as GitHub would, though no stage
+/// asks for it.
+#[tokio::test]
+async fn every_answer_that_no_stage_asks_for_is_one_of_github() {
+    let settings = Settings {
+        record: true,
+        ..Settings::default()
+    };
+    let token = settings.token.clone();
+    let github = Simulator::start(settings).await.unwrap();
+    github.add_repository(Repository::default());
+    let name = Repository::default().name;
+    let client = reqwest::Client::builder().user_agent("test").build();
+    let client = client.unwrap();
+    let ask = async |method: Method, path: &str, body: Option<Value>, status: u16| -> Value {
+        let url = format!("{}/repos/{name}{path}", github.api_url());
+        let mut call = client.request(method, url).bearer_auth(&token);
+        if let Some(body) = body {
+            call = call.json(&body);
+        }
+        let answer = call.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        answer.json().await.unwrap()
+    };
+    let read = async |path: &str, status: u16| ask(Method::GET, path, None, status).await;
+
+    let first = read("/commits/main", 200).await["sha"].clone();
+    let first = first.as_str().unwrap();
+    let second = github.push_commit(&name);
+    read(&format!("/compare/{first}...{second}"), 200).await;
+    read(
+        &format!("/compare/{second}...{first}?per_page=1&page=2"),
+        200,
+    )
+    .await;
+    read("/compare/main...nowhere", 404).await;
+
+    let tag = |tag: &str| Some(json!({"ref": format!("refs/tags/{tag}"), "sha": first}));
+    ask(Method::POST, "/git/refs", tag("v1"), 201).await;
+    ask(Method::POST, "/git/refs", tag("v1"), 422).await;
+    let object = github.annotate_tag(&name, "v2", "The second");
+    for tag in ["v1", "v2"] {
+        read(&format!("/git/ref/tags/{tag}"), 200).await;
+    }
+    read(&format!("/git/tags/{object}"), 200).await;
+    read("/git/tags/0123456", 404).await;
+
+    read("/releases/latest", 404).await;
+    let release = |make_latest: &str, prerelease: bool| {
+        let (tag_name, prerelease) = (make_latest, prerelease);
+        Some(json!({"tag_name": tag_name, "make_latest": make_latest, "prerelease": prerelease}))
+    };
+    for make_latest in ["true", "false", "legacy"] {
+        ask(Method::POST, "/releases", release(make_latest, false), 201).await;
+    }
+    ask(Method::POST, "/releases", release("true", true), 422).await;
+    assert_eq!(read("/releases/latest", 200).await["tag_name"], "legacy");
+    read("/immutable-releases", 404).await;
+    github.add_repository(Repository {
+        immutable_releases: true,
+        ..Repository::default()
+    });
+    read("/immutable-releases", 200).await;
+    oracle::check(&github);
 }
