@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use commons_domain::documents::SIGNATURE;
 use commons_domain::signature::PublicKey;
 use commons_verify::checks::{self, Check};
 use commons_verify::source::{self, Seen};
@@ -74,6 +75,11 @@ async fn verify(arguments: &Arguments) -> Result<bool, String> {
             "The key {} is the release's own: who gave it to you? Give the one that you trust with --key.",
             key.id()
         ),
+        (None, None) if seen.files.contains_key(SIGNATURE) => {
+            println!(
+                "It is signed, by whom was not looked at: give the key that you trust with --key."
+            );
+        }
         (None, None) => println!("It is not signed: nothing shows who published it."),
     }
     Ok(right)
