@@ -201,6 +201,18 @@ pub async fn build_functions(
     Ok(target().join("debug"))
 }
 
+/// Builds these binaries in release mode, as functions are deployed; the folder that holds
+/// them.
+pub async fn build_release(
+    binaries: &[&str],
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<PathBuf, Error> {
+    let mut arguments = vec!["--release", "--workspace"];
+    arguments.extend(binaries.iter().flat_map(|name| ["--bin", name]));
+    build(&arguments, progress).await?;
+    Ok(target().join("release"))
+}
+
 /// Builds `timeline`, which prints what happened to a release; the folder that holds it.
 pub async fn build_timeline(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
     build(&["--workspace", "--bin", "timeline"], progress).await?;

@@ -8,6 +8,7 @@ mod killed;
 mod measured;
 mod pack;
 mod prepare;
+mod publish;
 mod server;
 mod sink;
 mod source;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Measure collecting.
     Collect,
+    /// Measure publishing.
+    Publish,
     #[command(hide = true)]
     Source { artifacts: PathBuf },
     #[command(hide = true)]
@@ -43,6 +46,7 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Collect => drive::collect().await,
+        Command::Publish => publish::publish().await,
         Command::Source { artifacts } => serve_source(&artifacts).await,
         Command::Sink => serve_sink().await,
         Command::Measured(arguments) => {

@@ -51,12 +51,44 @@ pub fn cpu() -> f64 {
 
 /// Bytes of memory that this process has had at most.
 pub fn peak() -> Result<u64, String> {
-    let status = read("/proc/self/status")?;
+    peak_of(&read("/proc/self/status")?)
+}
+
+/// The same of the processes of a function in the local cloud at this address; 0 where
+/// there is none.
+pub fn peak_of_function(name: &str, endpoint: &str) -> Result<u64, String> {
+    let processes = std::fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+    let mut peak = 0;
+    for process in processes.flatten() {
+        // Others' processes are not read, and some are gone by now.
+        let Ok(environment) = std::fs::read(process.path().join("environ")) else {
+            continue;
+        };
+        let environment = String::from_utf8_lossy(&environment);
+        let has = |name: &str, text: &str| {
+            let variables = environment
+                .split('\0')
+                .filter_map(|line| line.split_once('='));
+            variables
+                .into_iter()
+                .any(|(key, value)| key == name && value.contains(text))
+        };
+        if has("AWS_LAMBDA_FUNCTION_NAME", name)
+            && has("AWS_ENDPOINT_URL", endpoint)
+            && let Ok(status) = std::fs::read_to_string(process.path().join("status"))
+        {
+            peak = peak.max(peak_of(&status)?);
+        }
+    }
+    Ok(peak)
+}
+
+fn peak_of(status: &str) -> Result<u64, String> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kilobytes
         .map(|kilobytes| kilobytes * 1024)
-        .ok_or_else(|| "/proc/self/status has no VmHWM".into())
+        .ok_or_else(|| "a process's status has no VmHWM".into())
 }
 
 /// Seconds that the machine's cores were busy since it started.
