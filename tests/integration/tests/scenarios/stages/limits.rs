@@ -1,5 +1,6 @@
 //! What GitHub limits: the budget of writes, and the waits that it asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use commons_domain::budget::{Answer, Limits, Write};
@@ -8,10 +9,10 @@ use commons_domain::release::{Release, ReleaseStatus};
 use commons_domain::times::Speed;
 use commons_runtime::StageError;
 use github_simulator::FaultKind;
-use integration::{RELEASE_REPOSITORY, StageWorld, repository};
+use integration::{MANIFEST, MovedClock, RELEASE_REPOSITORY, StageWorld, fixture, repository};
 use jiff::Timestamp;
 
-use super::publish::{complete, whole};
+use super::publish::{complete, completed, whole};
 
 const RELEASES: &str = "/repos/{owner}/{repo}/releases";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
@@ -66,6 +67,42 @@ async fn publishing_stops_at_the_budget_and_goes_on_where_it_was() {
     let uploads = world.github.calls()[&format!("POST {ASSETS}")];
     let release = &world.github.releases(RELEASE_REPOSITORY)[0];
     assert_eq!(uploads, release.assets.len() as u64, "nothing twice");
+}
+
+#[tokio::test]
+async fn publishing_hands_over_to_its_next_call_when_its_time_is_up() {
+    let clock = Arc::new(MovedClock::default());
+    let world = StageWorld::by(clock.clone(), fixture(MANIFEST)).await;
+    let world = completed(world).await;
+    world.faults("POST", ASSETS, FaultKind::Delay(0.4), 8);
+    let uploads = || world.github.calls().get(&format!("POST {ASSETS}")).copied();
+    let until_some_are_sent = async {
+        while uploads().unwrap_or(0) < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        clock.advance(Duration::from_secs(14 * 60));
+    };
+    let (answer, ()) = tokio::join!(world.publish(), until_some_are_sent);
+    let answer = answer.unwrap();
+    assert_eq!(answer.next, commons_publish::Next::Again);
+    assert!(answer.wait_seconds >= 1);
+    let (sent, release) = (uploads().unwrap(), world.release().await);
+    assert!(
+        (5..=9).contains(&sent),
+        "those on their way come to their end: {sent}"
+    );
+    assert_eq!(
+        (release.status, release.unseen_since),
+        (ReleaseStatus::Publishing, None)
+    );
+    let answer = world.publish().await.unwrap();
+    assert_eq!(answer.next, commons_publish::Next::Published);
+    let release = whole(&world).await;
+    assert_eq!(
+        uploads(),
+        Some(release.assets.len() as u64),
+        "nothing twice"
+    );
 }
 
 #[tokio::test]
