@@ -123,7 +123,12 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
         .and_then(|value| value.split_once(' '))
         .unwrap_or_default();
     // Of what anybody may read in a public repository, what verifying a release takes.
-    let open = ["/releases/assets/", "/releases/tags/", "/commits/"];
+    let open = [
+        "/releases/assets/",
+        "/releases/latest",
+        "/releases/tags/",
+        "/commits/",
+    ];
     let open = open.iter().any(|part| request.uri().path().contains(part));
     let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
     match app.with(|world, _| world.tokens.iter().any(|known| known == token)) {
