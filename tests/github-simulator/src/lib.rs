@@ -2,7 +2,7 @@
 //!
 //! [`Simulator::start`] serves the part of GitHub's REST API that a release
 //! needs: contents, refs, dispatches, runs, artifacts, releases, uploads and
-//! signed webhooks. Answers have GitHub's shapes and its surprises: dispatches
+//! signed webhooks, to a user's token or to an App's. Answers have GitHub's shapes and its surprises: dispatches
 //! without a run id, renamed assets, artifact ids that do not grow, redirects that
 //! refuse the token.
 //!
@@ -14,6 +14,7 @@
 //! The state (`model`) is apart from the routes and takes the time as a value;
 //! `server` holds the sockets and asks the [`Clock`].
 
+mod app;
 mod clock;
 mod fixture;
 mod input;
@@ -27,6 +28,7 @@ mod simulator;
 mod view;
 mod webhook;
 
+pub use app::{App, Installation};
 pub use clock::{Clock, Work};
 pub use fixture::fixture_repositories;
 pub use input::{
@@ -35,5 +37,5 @@ pub use input::{
 pub use server::{Acceptor, Cutter};
 pub use settings::{Error, Fault, FaultKind, Settings, WebhookFault, WebhookFaultKind};
 pub use simulator::Simulator;
-pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView};
+pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView, TokenView};
 pub use webhook::signature;

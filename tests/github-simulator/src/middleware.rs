@@ -17,6 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
+use crate::model::app::Caller;
 use crate::model::archive::sha256;
 use crate::model::refusal::Refusal;
 use crate::server::{App, Cutter};
@@ -43,7 +44,7 @@ pub(crate) enum Mishap {
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let time = app.now();
@@ -51,7 +52,8 @@ pub(crate) async fn handle(
     let path = request.uri().path().to_string();
     let query = request.uri().query().unwrap_or_default().to_string();
     let template = template(&request);
-    let of_rest = path.starts_with("/repos/") || path == "/user";
+    let of_rest = ["/repos/", "/user", "/app"];
+    let of_rest = of_rest.iter().any(|start| path.starts_with(start));
     let records = app.with(|world, _| {
         let calls = &mut world.calls;
         *calls.entry(format!("{method} {template}")).or_default() += 1;
@@ -59,7 +61,12 @@ pub(crate) async fn handle(
     });
 
     let public = path.starts_with("/_html/") || path.starts_with("/_blob/");
-    let (mut response, lost) = match authorize(&app, &request) {
+    let caller = authorize(&app, &request, &template);
+    let known = caller.as_ref().ok().cloned();
+    request
+        .extensions_mut()
+        .insert(known.unwrap_or(Caller::Nobody));
+    let (mut response, lost) = match caller {
         Err(refusal) if !public => (refusal.into_response(), false),
         _ => match take_fault(&app, request.method().as_str(), &path) {
             Some(FaultKind::Status(status, headers)) => {
@@ -109,7 +116,7 @@ fn template(request: &Request) -> String {
         .to_string()
 }
 
-fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
+fn authorize(app: &App, request: &Request, template: &str) -> Result<Caller, Refusal> {
     if !request.headers().contains_key(USER_AGENT) {
         let message = "Request forbidden by administrative rules. \
                        Please make sure your request has a User-Agent header.";
@@ -131,10 +138,12 @@ fn authorize(app: &App, request: &Request) -> Result<(), Refusal> {
     ];
     let open = open.iter().any(|part| request.uri().path().contains(part));
     let known = ["bearer", "token"].contains(&scheme.to_lowercase().as_str());
-    match app.with(|world, _| world.tokens.iter().any(|known| known == token)) {
-        true if known => Ok(()),
-        _ if given.is_none() && request.method() == Method::GET && open => Ok(()),
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    match app.with(|world, now| world.caller(token, now)) {
+        Ok(caller) if known => caller.may(method, template, path).map(|()| caller),
+        _ if given.is_none() && method == Method::GET && open => Ok(Caller::Nobody),
         _ if given.is_none() => Err(Refusal::new(401, "Requires authentication")),
+        Err(refusal) if known => Err(refusal),
         _ => Err(Refusal::new(401, "Bad credentials")),
     }
 }

@@ -9,13 +9,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::app::App;
 use crate::input::{ForeignRelease, Repository, Script};
+use crate::model::app::Minted;
 use crate::model::{Hook, World};
 use crate::render::Render;
 use crate::routes;
-use crate::server::{Acceptor, App, Cutter};
+use crate::server::{self, Acceptor, Cutter};
 use crate::settings::{Error, Fault, Settings, WebhookFault};
-use crate::view::{Delivery, Exchange, ReleaseView, Request, RunView};
+use crate::view::{Delivery, Exchange, ReleaseView, Request, RunView, TokenView};
 use crate::webhook;
 
 /// A running simulator; dropping it stops it.
@@ -24,7 +26,7 @@ use crate::webhook;
 /// is a mistake in the test.
 #[derive(Debug)]
 pub struct Simulator {
-    app: Arc<App>,
+    app: Arc<server::App>,
     render: Render,
     server: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -42,7 +44,7 @@ impl Simulator {
         };
         let client = webhook::client().map_err(Error::Webhook)?;
         let clock = Arc::clone(&settings.clock);
-        let app = App::new(World::new(settings, render.clone()), clock, client);
+        let app = server::App::new(World::new(settings, render.clone()), clock, client);
         let (stop, mut stopped) = watch::channel(false);
         let service =
             routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Cutter>();
@@ -121,10 +123,30 @@ impl Simulator {
         self.app.with(|world, _| world.tokens.push(token.into()));
     }
 
-    /// Answers this token 401 from now on.
+    /// Answers this token 401 from now on, an App's too.
     pub fn revoke_token(&self, token: &str) {
+        self.app.with(|world, _| {
+            world.tokens.retain(|known| known != token);
+            world.minted.retain(|known| known.token != token);
+        });
+    }
+
+    /// Lets an App in, instead of the one before; tokens that were minted stay.
+    pub fn set_app(&self, app: App) {
+        self.app.with(|world, _| world.app = Some(app));
+    }
+
+    /// The tokens that the App minted and nobody revoked, oldest first.
+    pub fn minted(&self) -> Vec<TokenView> {
+        let view = |minted: &Minted| TokenView {
+            token: minted.token.clone(),
+            expires_at: minted.expires_at,
+            owner: minted.owner.clone(),
+            repositories: minted.repositories.clone(),
+            permissions: minted.permissions.clone(),
+        };
         self.app
-            .with(|world, _| world.tokens.retain(|known| known != token));
+            .with(|world, _| world.minted.iter().map(view).collect())
     }
 
     /// Sets where webhooks go and the secret that signs them.

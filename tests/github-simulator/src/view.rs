@@ -1,6 +1,8 @@
 //! What a test sees of the simulator from behind: precise times, payloads and
 //! contents that the API does not show.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -117,4 +119,19 @@ pub struct Request {
     pub query: String,
     /// The answer's status; 0 if the answer was lost on purpose.
     pub status: u16,
+}
+
+/// A token that an App minted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenView {
+    /// The token.
+    pub token: String,
+    /// Its end.
+    pub expires_at: Timestamp,
+    /// Whose repositories.
+    pub owner: String,
+    /// Their names; none: all.
+    pub repositories: Option<Vec<String>>,
+    /// What it may do, as `contents` to `write`.
+    pub permissions: BTreeMap<String, String>,
 }

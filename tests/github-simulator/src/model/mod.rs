@@ -2,6 +2,7 @@
 //! Nothing here reads a clock or a socket; `now` is handed in, and the webhooks
 //! that come about wait in the outbox.
 
+pub(crate) mod app;
 pub(crate) mod archive;
 mod latest;
 mod names;
@@ -17,11 +18,13 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use self::app::Minted;
 use self::archive::{Prepared, attachment, sha256};
 use self::refusal::{REF_RESTRICTED, Refusal};
 use self::release::{Asset, Change, Effect, Release, Upload};
 use self::repo::Repo;
 use self::run::{Origin, Run};
+use crate::app::App;
 use crate::input::{ForeignRelease, Repository, Script, Storage, Trigger};
 use crate::render::Render;
 use crate::settings::{Fault, Settings, WebhookFault, WebhookFaultKind};
@@ -75,6 +78,8 @@ pub(crate) struct World {
     pub(crate) render: Render,
     pub(crate) tokens: Vec<String>,
     pub(crate) login: String,
+    pub(crate) app: Option<App>,
+    pub(crate) minted: Vec<Minted>,
     pub(crate) speed: f64,
     pub(crate) webhook: Option<(String, String)>,
     pub(crate) outbox: Vec<Hook>,
@@ -99,6 +104,8 @@ impl World {
             render,
             tokens: vec![settings.token],
             login: settings.login,
+            app: None,
+            minted: Vec::new(),
             speed: settings.speed,
             webhook: settings.webhook,
             outbox: Vec::new(),
@@ -209,12 +216,12 @@ impl World {
     pub(crate) fn workflow_dispatch(
         &mut self,
         name: &str,
+        actor: String,
         workflow: &str,
         reference: &str,
         inputs: Value,
         now: Timestamp,
     ) -> Result<u64, Refusal> {
-        let actor = self.login.clone();
         let repo = self.repo(name)?;
         let registered = repo.workflow(workflow).ok_or_else(Refusal::not_found)?;
         let spec = &registered.spec;
@@ -353,11 +360,12 @@ impl World {
     pub(crate) fn put_release(
         &mut self,
         name: &str,
+        login: String,
         id: Option<u64>,
         mut change: Change,
         now: Timestamp,
     ) -> Result<Release, Refusal> {
-        let (new_id, login) = (self.next_id(), self.login.clone());
+        let new_id = self.next_id();
         let repo = self.repo(name)?;
         let release = match id {
             Some(id) => repo.release(id)?.clone(),

@@ -29,7 +29,7 @@ const ORGANIZATION_LINKS: [(&str, &str); 6] = [
 ];
 
 /// An id that is the same whenever the same account is shown.
-fn id_of(login: &str) -> u64 {
+pub(super) fn id_of(login: &str) -> u64 {
     login
         .bytes()
         .fold(1000, |id, byte| (id * 31 + u64::from(byte)) % 100_000_000)

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod actions;
+mod apps;
 mod releases;
 mod repositories;
 mod webhooks;

@@ -1,5 +1,6 @@
 //! Workflows and what starts them.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::page::paged;
-use super::{Answer, Shared, Under, answer, empty, name, parse};
+use super::{Answer, By, Shared, Under, answer, empty, name, parse};
 use crate::model::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -24,12 +25,13 @@ fn no_keys() -> Value {
 /// 204, whether a workflow listens or not: no run id.
 pub(super) async fn repository_dispatch(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo)): Path<(String, String)>,
     body: Bytes,
 ) -> Answer {
     let asked: RepositoryDispatch = parse(&body)?;
     app.with(|world, now| {
-        let actor = world.login.clone();
+        let actor = world.login_of(&caller);
         let RepositoryDispatch {
             event_type,
             client_payload,
@@ -52,6 +54,7 @@ struct WorkflowDispatch {
 
 pub(super) async fn workflow_dispatch(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo, workflow)): Under<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -63,7 +66,8 @@ pub(super) async fn workflow_dispatch(
         .is_some_and(|version| version.as_bytes() >= b"2026-03-10".as_slice());
     let name = name(&owner, &repo);
     app.with(|world, now| {
-        let id = world.workflow_dispatch(&name, &workflow, &asked.reference, asked.inputs, now)?;
+        let (actor, inputs) = (world.login_of(&caller), asked.inputs);
+        let id = world.workflow_dispatch(&name, actor, &workflow, &asked.reference, inputs, now)?;
         if !asked.return_run_details && !newer {
             return empty(StatusCode::NO_CONTENT);
         }

@@ -1,5 +1,6 @@
 //! The files of releases.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
@@ -8,7 +9,7 @@ use axum::response::IntoResponse as _;
 
 use super::blob::blob_url;
 use super::page::{paged, parameter};
-use super::{Answer, Shared, Under, answer, empty, name};
+use super::{Answer, By, Shared, Under, answer, empty, name};
 use crate::middleware::Mishap;
 use crate::model::Blob;
 use crate::model::refusal::Refusal;
@@ -42,6 +43,7 @@ pub(super) async fn list(
 /// Takes a file as it is. Lengths are checked before the body is read.
 pub(super) async fn upload(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo, id)): Under<u64>,
     uri: Uri,
     request: axum::extract::Request,
@@ -81,7 +83,7 @@ pub(super) async fn upload(
     app.with(|world, now| {
         let upload = Upload {
             id: world.next_id(),
-            uploader: world.login.clone(),
+            uploader: world.login_of(&caller),
             name: given,
             label: parameter(&uri, "label").unwrap_or_default(),
             content_type,

@@ -1,6 +1,7 @@
 //! The REST API's routes, by subject.
 
 mod actions;
+mod apps;
 mod assets;
 mod blob;
 mod page;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::middleware::handle;
+use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
 use crate::server::App;
 
@@ -31,6 +33,8 @@ type Answer = Result<Response, Refusal>;
 type Shared = axum::extract::State<Arc<App>>;
 /// `{owner}/{repo}`, and one more part of the path.
 type Under<T> = axum::extract::Path<(String, String, T)>;
+/// Who calls.
+type By = axum::Extension<Caller>;
 
 /// All routes, behind what every call goes through.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -38,6 +42,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/user", get(repos::user))
         .route("/graphql", post(releases::draft_by_tag))
+        .merge(apps::routes())
         .merge(repository())
         .route(
             "/uploads/repos/{owner}/{repo}/releases/{release_id}/assets",

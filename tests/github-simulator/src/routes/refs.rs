@@ -1,10 +1,11 @@
 //! Branches and tags, annotated or not.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use super::{Answer, Shared, Under, answer, name, parse};
+use super::{Answer, By, Shared, Under, answer, name, parse};
 use crate::model::refusal::Refusal;
 
 pub(super) async fn tag(State(app): Shared, Path((owner, repo, tag)): Under<String>) -> Answer {
@@ -35,6 +36,7 @@ pub(super) async fn branch(
 /// Tags a commit. There are no branches but the default one.
 pub(super) async fn create(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo)): Path<(String, String)>,
     body: Bytes,
 ) -> Answer {
@@ -54,7 +56,7 @@ pub(super) async fn create(
             };
             return Err(Refusal::new(422, message));
         };
-        let actor = world.login.clone();
+        let actor = world.login_of(&caller);
         world.tag_commit(&name, tag, &sha, &actor)?;
         let render = world.render.clone();
         let made = render.tag(world.repo(&name)?, tag);

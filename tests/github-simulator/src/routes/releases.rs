@@ -1,5 +1,6 @@
 //! Releases, drafts included.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
@@ -7,61 +8,73 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::page::paged;
-use super::{Answer, Shared, Under, answer, empty, name, parse};
+use super::{Answer, By, Shared, Under, answer, empty, name, parse};
+use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
 
-/// Newest first; this token can push, so drafts are shown.
+/// Newest first; drafts are shown to who can push.
 pub(super) async fn list(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo)): Path<(String, String)>,
     uri: Uri,
 ) -> Answer {
     app.with(|world, _| {
         let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repo))?;
-        let items = repo
-            .releases
-            .iter()
-            .rev()
-            .map(|release| render.release(repo, release));
-        paged(&render.api, &uri, None, repo.releases.len(), items)
+        let all = repo.releases.iter().rev();
+        let shown: Vec<_> = all.filter(|r| !r.draft || caller.may_push()).collect();
+        let items = shown.iter().map(|release| render.release(repo, release));
+        paged(&render.api, &uri, None, shown.len(), items)
     })
 }
 
 pub(super) async fn create(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo)): Path<(String, String)>,
     body: Bytes,
 ) -> Answer {
-    put(&app, &name(&owner, &repo), None, &body)
+    put(&app, &caller, &name(&owner, &repo), None, &body)
 }
 
 pub(super) async fn update(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo, id)): Under<u64>,
     body: Bytes,
 ) -> Answer {
-    put(&app, &name(&owner, &repo), Some(id), &body)
+    put(&app, &caller, &name(&owner, &repo), Some(id), &body)
 }
 
-fn put(app: &crate::server::App, name: &str, id: Option<u64>, body: &[u8]) -> Answer {
+fn put(
+    app: &crate::server::App,
+    caller: &Caller,
+    name: &str,
+    id: Option<u64>,
+    body: &[u8],
+) -> Answer {
     let change = parse(body)?;
     app.with(|world, now| {
-        let release = world.put_release(name, id, change, now)?;
+        let release = world.put_release(name, world.login_of(caller), id, change, now)?;
         let render = world.render.clone();
         let status = if id.is_none() { 201 } else { 200 };
         answer(status, render.release(world.repo(name)?, &release))
     })
 }
 
-pub(super) async fn get(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
+pub(super) async fn get(
+    State(app): Shared,
+    Extension(caller): By,
+    Path((owner, repo, id)): Under<u64>,
+) -> Answer {
     app.with(|world, _| {
         let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repo))?;
         let release = repo
             .releases
             .iter()
-            .find(|r| r.id == id)
+            .find(|r| r.id == id && (!r.draft || caller.may_push()))
             .ok_or_else(Refusal::not_found)?;
         answer(200, render.release(repo, release))
     })

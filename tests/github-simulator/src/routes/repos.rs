@@ -1,5 +1,6 @@
 //! Repositories: files, commits.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
@@ -7,7 +8,8 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::page::parameter;
-use super::{Answer, Shared, Under, answer, name};
+use super::{Answer, By, Shared, Under, answer, name};
+use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
 
 /// Answers whose token it is.
@@ -17,11 +19,17 @@ pub(super) async fn user(State(app): Shared) -> Answer {
 
 pub(super) async fn repository(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo)): Path<(String, String)>,
 ) -> Answer {
     app.with(|world, _| {
         let render = world.render.clone();
-        answer(200, render.repository(world.repo(&name(&owner, &repo))?))
+        let mut shown = render.repository(world.repo(&name(&owner, &repo))?);
+        if matches!(caller, Caller::Token(_)) {
+            // GitHub says so of every App's token, whatever it may do.
+            shown["permissions"]["push"] = false.into();
+        }
+        answer(200, shown)
     })
 }
 

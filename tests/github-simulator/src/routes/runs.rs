@@ -1,5 +1,6 @@
 //! Runs and their artifacts.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{StatusCode, Uri};
@@ -8,9 +9,10 @@ use serde_json::json;
 
 use super::blob::blob_url;
 use super::page::{paged, parameter};
-use super::{Answer, Shared, Under, answer, name};
+use super::{Answer, By, Shared, Under, answer, name};
 use crate::input::Storage;
 use crate::model::Blob;
+use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
 use crate::model::run::Run;
 use crate::render::time;
@@ -161,20 +163,25 @@ pub(super) async fn jobs(
     })
 }
 
-pub(super) async fn rerun(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
-    start_again(&app, &name(&owner, &repo), id, false)
+pub(super) async fn rerun(
+    State(app): Shared,
+    Extension(caller): By,
+    Path((owner, repo, id)): Under<u64>,
+) -> Answer {
+    start_again(&app, &caller, &name(&owner, &repo), id, false)
 }
 
 pub(super) async fn rerun_failed_jobs(
     State(app): Shared,
+    Extension(caller): By,
     Path((owner, repo, id)): Under<u64>,
 ) -> Answer {
-    start_again(&app, &name(&owner, &repo), id, true)
+    start_again(&app, &caller, &name(&owner, &repo), id, true)
 }
 
-fn start_again(app: &App, name: &str, id: u64, failed_only: bool) -> Answer {
+fn start_again(app: &App, caller: &Caller, name: &str, id: u64, failed_only: bool) -> Answer {
     app.with(|world, now| {
-        let (login, speed) = (world.login.clone(), world.speed);
+        let (login, speed) = (world.login_of(caller), world.speed);
         let run = world.repo(name)?.run(id).ok_or_else(Refusal::not_found)?;
         run.rerun(&login, failed_only, speed, now)
     })?;
