@@ -92,10 +92,14 @@ pub async fn pin(
     manifest: &Manifest,
     faults: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Planned>, StageError> {
+    let components = manifest.components();
+    let owner = stage.config.release_repository.owner();
+    let repositories = components.values().map(|c| c.repository(owner));
+    let touching = stage.touching(repositories.filter_map(Result::ok));
     // Made before they are run: with the closure in the stream the compiler would not see
     // that the whole may move between threads.
-    let looks = manifest.components().values();
-    let looks: Vec<_> = looks.map(|component| pin_one(stage, component)).collect();
+    let looks = components.values();
+    let looks: Vec<_> = looks.map(|c| pin_one(&touching, c)).collect();
     let results: Vec<Result<Planned, Vec<String>>> = stream::iter(looks)
         .buffered(AT_A_TIME)
         .try_collect()

@@ -9,6 +9,7 @@ use commons_domain::graph::with_dependents;
 use commons_domain::matching::Candidate;
 use commons_domain::release::Release;
 use commons_domain::request::Request;
+use commons_github::Error;
 use commons_runtime::{Stage, StageError};
 
 use crate::{adopt, after_publish, github_error, pins, published, tags};
@@ -52,7 +53,9 @@ pub async fn look(
             "the token may not publish in {repository}: give it write access to contents"
         )),
         Ok(_) => {}
-        Err(error) if error.is_cannot_see() => return Err(github_error(&error)),
+        Err(error) if error.is_cannot_see() || matches!(error, Error::Secret(_)) => {
+            return Err(github_error(&error));
+        }
         Err(error) => {
             return Err(StageError::Refused(format!(
                 "the release repository {repository} is not there, or the token may not see it: {error}"

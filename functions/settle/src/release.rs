@@ -54,8 +54,9 @@ async fn end_release(
     stage.store.change_release(&stored, &settled, why).await?;
     let builds = stage.store.builds(&settled.key).await?;
     let out_of_sight = AtomicBool::new(false);
+    let touching = stage.touching(builds.iter().map(|build| build.repository.clone()));
     stream::iter(builds)
-        .map(|build| end(stage, build, settled.generation, &out_of_sight))
+        .map(|build| end(&touching, build, settled.generation, &out_of_sight))
         .buffer_unordered(AT_A_TIME)
         .try_collect::<()>()
         .await?;

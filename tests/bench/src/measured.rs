@@ -15,8 +15,9 @@ use commons_collect::{AT_A_TIME, Job, Means};
 use commons_domain::names::{ReleaseKey, RepoName, Sha256};
 use commons_domain::times::Speed;
 use commons_github::{GitHub, Settings};
-use commons_runtime::SystemClock;
+use commons_runtime::{SystemClock, Work};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256 as Hasher};
 use tokio::sync::mpsc;
@@ -130,7 +131,8 @@ fn sentence(error: impl std::fmt::Display) -> String {
 
 fn github(address: &str) -> Result<GitHub, String> {
     let clock = Arc::new(SystemClock);
-    let settings = Settings::new(address, "none".to_owned().into(), Speed(1.0), clock, true);
+    let token = SecretString::from("none");
+    let settings = Settings::new(address, token, Work::Collect, Speed(1.0), clock, true);
     GitHub::new(settings.map_err(sentence)?).map_err(sentence)
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use commons_domain::clock::{Clock, Sleep};
+use github_simulator::Work;
 use jiff::Timestamp;
 
 /// The machine's clock, ahead by what was waited by it.
@@ -32,5 +33,19 @@ impl Clock for MovedClock {
             self.advance(duration);
             tokio::task::yield_now().await;
         })
+    }
+}
+
+impl github_simulator::Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Clock::now(self)
+    }
+
+    fn at(&self, instant: Timestamp, work: Work) {
+        let left = instant.duration_since(Clock::now(self));
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+            work.await;
+        });
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use github_simulator::{Delivery, Exchange, Simulator};
@@ -316,15 +315,6 @@ fn nullable(value: Value) -> Value {
 /// Fetches the descriptions, if they are not there.
 fn fetch() -> Result<PathBuf, String> {
     tools::made_once("descriptions", &PACKAGES.join("\n"), |folder| {
-        let install = [
-            "install",
-            "--silent",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-        ];
-        let mut npm = Command::new("npm");
-        npm.args(install).arg("--prefix").arg(folder).args(PACKAGES);
-        tools::run(&mut npm)
+        tools::npm(folder, &PACKAGES)
     })
 }

@@ -14,9 +14,11 @@ use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::release::Release;
 use commons_domain::times::Speed;
-use commons_runtime::{Config, Signer, Stage, StageError, SystemClock};
+use commons_github::{GitHub, Source};
+use commons_runtime::{Config, Signer, Stage, StageError, SystemClock, Work};
 use github_simulator::{Fault, FaultKind, Repository, RunView, Script, Settings, Simulator};
 use local_cloud::{Account, LocalCloud, STACK, Service, Stack};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -155,6 +157,20 @@ impl StageWorld {
         self.stage.config.signing_key = Some(arn.to_owned());
     }
 
+    /// What authorises calls from now on.
+    pub fn authorise(&mut self, source: impl Source + 'static) {
+        let Stage { config, clock, .. } = &self.stage;
+        self.stage.github = client(config, source, clock);
+    }
+
+    /// As a stage's function works.
+    fn stage_of(&self, work: Work) -> Stage {
+        Stage {
+            github: self.stage.github.working_as(work),
+            ..self.stage.clone()
+        }
+    }
+
     /// The release's key.
     pub fn key(&self) -> ReleaseKey {
         ReleaseKey::new(&format!("{RELEASE_REPOSITORY}/{VERSION}")).expect("a release")
@@ -176,7 +192,7 @@ impl StageWorld {
             execution: execution.to_owned(),
             input,
         };
-        commons_plan::handle(self.stage.clone(), input).await
+        commons_plan::handle(self.stage_of(Work::Plan), input).await
     }
 
     /// Plans for an execution that is none of Step Functions'; the generation.
@@ -258,7 +274,7 @@ impl StageWorld {
             generation,
             child: None,
         };
-        commons_dispatch::handle(self.stage.clone(), input).await
+        commons_dispatch::handle(self.stage_of(Work::Dispatch), input).await
     }
 
     /// Looks at a build's run once.
@@ -268,7 +284,7 @@ impl StageWorld {
             component: component.to_owned(),
             generation: self.release().await.generation,
         };
-        commons_poll::handle(self.stage.clone(), input).await
+        commons_poll::handle(self.stage_of(Work::Poll), input).await
     }
 
     /// Collects a green build once.
@@ -278,7 +294,7 @@ impl StageWorld {
             component: component.to_owned(),
             generation: self.release().await.generation,
         };
-        commons_collect::handle(self.stage.clone(), input).await
+        commons_collect::handle(self.stage_of(Work::Collect), input).await
     }
 
     /// Publishes once.
@@ -287,13 +303,13 @@ impl StageWorld {
             release: self.key(),
             generation: self.release().await.generation,
         };
-        commons_publish::handle(self.stage.clone(), input).await
+        commons_publish::handle(self.stage_of(Work::Publish), input).await
     }
 
     /// Settles, with the input that the state machine or EventBridge would give.
     pub async fn settle(&self, input: Value) -> Result<commons_settle::Output, StageError> {
         let input = serde_json::from_value(input).expect("an input of Settle");
-        commons_settle::handle(self.stage.clone(), input).await
+        commons_settle::handle(self.stage_of(Work::Settle), input).await
     }
 
     /// Dispatches a build whose dependencies are green, and polls until it is green.
@@ -490,21 +506,26 @@ pub(crate) fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(path_style.build())
 }
 
+/// GitHub's client, as the functions make it from their environment.
+fn client(config: &Config, source: impl Source + 'static, clock: &Arc<dyn Clock>) -> GitHub {
+    let settings = commons_github::Settings::new(
+        &config.github_api_url,
+        source,
+        Work::Plan,
+        config.speed,
+        Arc::clone(clock),
+        config.private_transfers,
+    );
+    GitHub::new(settings.expect("the simulator's address")).expect("a client")
+}
+
 /// The clients, as the functions make them from their environment.
 pub(crate) fn stage(aws: &aws_config::SdkConfig, config: Config, clock: Arc<dyn Clock>) -> Stage {
     let states = aws_sdk_sfn::Client::new(aws);
     let dynamo = aws_sdk_dynamodb::Client::new(aws);
-    let token = Settings::default().token;
-    let settings = commons_github::Settings::new(
-        &config.github_api_url,
-        token.into(),
-        config.speed,
-        Arc::clone(&clock),
-        config.private_transfers,
-    )
-    .expect("the simulator's address");
+    let token = SecretString::from(Settings::default().token);
     Stage {
-        github: commons_github::GitHub::new(settings).expect("a client"),
+        github: client(&config, token, &clock),
         store: commons_store::Store::new(dynamo, states.clone(), &config.table, Arc::clone(&clock)),
         objects: commons_artifacts::Store::new(s3(aws), &config.bucket),
         signer: config

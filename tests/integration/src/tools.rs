@@ -68,6 +68,34 @@ pub fn openssl() -> Option<PathBuf> {
     installed("openssl")
 }
 
+/// GitHub's own clients for Apps: a folder whose scripts may import them, made once.
+pub fn octokit() -> Option<PathBuf> {
+    let packages = ["@octokit/auth-app@7.2.2", "@octokit/request@9.2.4"];
+    match made_once("octokit", &packages.join("\n"), |folder| {
+        npm(folder, &packages)
+    }) {
+        Ok(folder) => Some(folder),
+        Err(why) => {
+            crate::skipped(&format!("GitHub's clients cannot be installed: {why}"));
+            None
+        }
+    }
+}
+
+/// Installs packages of npm below a folder.
+pub(crate) fn npm(folder: &Path, packages: &[&str]) -> Result<(), String> {
+    let install = [
+        "install",
+        "--silent",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+    ];
+    let mut npm = Command::new("npm");
+    npm.args(install).arg("--prefix").arg(folder).args(packages);
+    run(&mut npm)
+}
+
 /// A folder below `target/oracles` that is made if it is not there yet, or was made of
 /// something else. Processes wait for each other.
 pub(crate) fn made_once(

@@ -10,10 +10,11 @@ use axum::Router;
 use axum::routing::any;
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
-use commons_runtime::{Config, Stage};
+use commons_runtime::{Config, Stage, Work};
 use commons_webhook::{Door, SigningSecrets};
 use github_simulator::{Repository, Settings, Simulator};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -280,7 +281,8 @@ fn stage(
     let url = &config.github_api_url;
     let settings = commons_github::Settings::new(
         url,
-        token.into(),
+        SecretString::from(token),
+        Work::Plan,
         config.speed,
         Arc::clone(&clock),
         config.private_transfers,

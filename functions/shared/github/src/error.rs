@@ -84,6 +84,12 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// What is stored to authorise calls cannot be used.
+    #[error("{0}")]
+    Secret(String),
+    /// What is stored to authorise calls cannot be read now.
+    #[error("{0}")]
+    SecretNotRead(String),
     /// A redirect that is not followed.
     #[error("GitHub redirects {call} to where we do not go: {message}")]
     UnsafeRedirect {
@@ -107,7 +113,10 @@ impl Error {
     pub fn is_cannot_see(&self) -> bool {
         matches!(
             self,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Unexpected { .. }
+            Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::SecretNotRead(_)
+                | Self::Unexpected { .. }
         )
     }
 

@@ -10,9 +10,14 @@ use crate::client::segment;
 use crate::{Error, GitHub, Head, Repository};
 
 impl GitHub {
-    /// `GET /repos/{owner}/{repo}`.
+    /// `GET /repos/{owner}/{repo}`. Of an App it says that it may not push, whatever it may
+    /// do: that is left out, since its permissions are checked when a token is minted.
     pub async fn repository(&self, repository: &RepoName) -> Result<Repository, Error> {
-        self.get(&format!("/repos/{repository}")).await
+        let mut found: Repository = self.get(&format!("/repos/{repository}")).await?;
+        if self.auth().app().await?.is_some() {
+            found.permissions = None;
+        }
+        Ok(found)
     }
 
     /// The commit that a branch, tag or commit is at: `GET …/commits/{ref}`.
@@ -105,12 +110,16 @@ impl GitHub {
         Ok(bytes.to_vec())
     }
 
-    /// The login that the token belongs to: the actor of the runs it starts.
+    /// The login that the token belongs to: the actor of the runs it starts, and who uploads
+    /// its assets. An App's is `<slug>[bot]`.
     pub async fn login(&self) -> Result<String, Error> {
         #[derive(Deserialize)]
         struct User {
             login: String,
         }
-        Ok(self.get::<User>("/user").await?.login)
+        match self.slug().await? {
+            Some(slug) => Ok(format!("{slug}[bot]")),
+            None => Ok(self.get::<User>("/user").await?.login),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The clients of a stage, made once per environment.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use commons_artifacts::Store as Objects;
 use commons_domain::clock::Clock;
-use commons_github::GitHub;
+use commons_domain::names::RepoName;
+use commons_github::{Error, GitHub, Reading, Source, Work};
 use commons_store::Store;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -33,24 +35,52 @@ pub struct Stage {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What lives as long as the environment: the clients, without a token for GitHub.
+/// What lives as long as the environment: the clients, and with GitHub's the tokens that
+/// were minted.
 pub(crate) struct Environment {
-    aws: aws_config::SdkConfig,
     stage: Stage,
+}
+
+/// What authorises calls to GitHub, in Secrets Manager.
+struct Stored {
+    aws: aws_config::SdkConfig,
+    id: String,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+impl Source for Stored {
+    fn read(&self) -> Reading<'_> {
+        Box::pin(async {
+            let read = secret(&self.aws, &self.id).await;
+            read.map_err(|error| match error {
+                StageError::Refused(why) => Error::Secret(why),
+                cannot_see => Error::SecretNotRead(cannot_see.to_string()),
+            })
+        })
+    }
 }
 
 impl Environment {
     /// From the variables.
-    pub(crate) async fn read() -> Result<Self, StageError> {
+    pub(crate) async fn read(work: Work) -> Result<Self, StageError> {
         let config = Config::from_env().map_err(|error| StageError::Internal(error.to_string()))?;
         let aws = aws().await;
-        let token = SecretString::default();
+        let source = Stored {
+            aws: aws.clone(),
+            id: config.github_token_secret.clone(),
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let internal = |error: String| StageError::Internal(error);
         let api_url = &config.github_api_url;
         let settings = commons_github::Settings::new(
             api_url,
-            token,
+            source,
+            work,
             config.speed,
             Arc::clone(&clock),
             config.private_transfers,
@@ -69,17 +99,17 @@ impl Environment {
             clock,
             config,
         };
-        Ok(Self { aws, stage })
+        Ok(Self { stage })
     }
 
-    /// What one call works with. The token is read anew: while a release waits for its
-    /// runs, one may expire and be replaced.
+    /// What one call works with. What authorises calls to GitHub is read anew: while a
+    /// release waits for its runs, it may expire and be replaced.
     pub(crate) async fn stage(&self) -> Result<Stage, StageError> {
-        let token = secret(&self.aws, &self.stage.config.github_token_secret).await?;
-        Ok(Stage {
-            github: self.stage.github.with_token(token),
-            ..self.stage.clone()
-        })
+        match self.stage.github.renew().await {
+            Err(Error::SecretNotRead(why)) => Err(StageError::Unavailable(why)),
+            // What is no good is told by the first call: a release is settled without any.
+            Ok(()) | Err(_) => Ok(self.stage.clone()),
+        }
     }
 }
 
@@ -87,6 +117,14 @@ impl Stage {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The same stage for calls about these repositories, whose tokens are minted together.
+    pub fn touching(&self, repositories: impl IntoIterator<Item = RepoName>) -> Self {
+        Self {
+            github: self.github.touching(repositories),
+            ..self.clone()
+        }
     }
 
     /// How long it is until then; nothing where that has passed.

@@ -13,6 +13,7 @@ mod signer;
 use clients::Environment;
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use clock::SystemClock;
+pub use commons_github::Work;
 pub use config::{Config, MissingVariables, web_address};
 pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
@@ -38,8 +39,9 @@ pub fn init_tracing() {
 }
 
 /// Runs a stage as a Lambda function: `handle` for each invocation, with the
-/// clients made once and the token read each time. A failure is logged here, once.
-pub async fn run<I, O, F, Fut>(handle: F) -> Result<(), lambda_runtime::Error>
+/// clients made once and what authorises calls to GitHub read each time. A failure is logged
+/// here, once.
+pub async fn run<I, O, F, Fut>(work: Work, handle: F) -> Result<(), lambda_runtime::Error>
 where
     I: DeserializeOwned,
     O: Serialize,
@@ -47,7 +49,7 @@ where
     Fut: Future<Output = Result<O, StageError>>,
 {
     init_tracing();
-    let environment = Environment::read().await?;
+    let environment = Environment::read(work).await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<I>| {
         let answer = match environment.stage().await {
             Ok(stage) => handle(stage, event.payload).await,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use github_simulator::{Fault, FaultKind, Script};
 use integration::{RELEASE_REPOSITORY, World};
 use local_cloud::Service;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 const TOKEN: &str = "canary-token-4f1d6b1c8a";
@@ -71,10 +72,61 @@ async fn written(world: &World) -> BTreeMap<&'static str, Vec<String>> {
             );
         }
     }
-    for exchange in world.github.exchanges() {
+    for mut exchange in world.github.exchanges() {
+        if exchange.route.ends_with("/access_tokens") {
+            // Where it comes from.
+            let token = exchange.response.as_mut().and_then(|r| r.get_mut("token"));
+            token.map(serde_json::Value::take);
+        }
         add("a call to GitHub", format!("{exchange:?}"));
     }
     found
+}
+
+/// None of these is in what is written; and what is looked through is what was meant.
+async fn nothing_shows(world: &World, secrets: &[String]) {
+    let written = written(world).await;
+    let kinds = [
+        "a call to GitHub",
+        "a function's log",
+        "a history",
+        "a release",
+        "an asset",
+        "an execution",
+        "the bucket",
+        "the cloud's log",
+        "the table",
+    ];
+    assert_eq!(written.keys().copied().collect::<Vec<_>>(), kinds);
+    for (kind, texts) in &written {
+        let whole = texts
+            .iter()
+            .any(|text| text.to_lowercase().contains("bllvm"));
+        assert!(whole || *kind == "the cloud's log", "{kind} is empty");
+        for text in texts {
+            for secret in secrets {
+                let at = text.find(secret.as_str());
+                let at = at.map(|at| &text[text.floor_char_boundary(at.saturating_sub(80))..]);
+                assert_eq!(at, None, "in {kind}");
+            }
+        }
+    }
+}
+
+/// How many of the kept secrets hold this.
+async fn kept(world: &World, what: &str) -> usize {
+    let secrets = world
+        .account
+        .call(Service::Secrets, "ListSecrets", json!({}));
+    let secrets = secrets.await.unwrap();
+    let mut kept = 0;
+    for secret in secrets["SecretList"].as_array().unwrap() {
+        let id = json!({"SecretId": secret["ARN"]});
+        let value = world.account.call(Service::Secrets, "GetSecretValue", id);
+        let value = value.await.unwrap()["SecretString"].to_string();
+        kept += usize::from(value.contains(what));
+    }
+    kept
 }
 
 #[tokio::test]
@@ -111,41 +163,48 @@ async fn no_secret_is_written_anywhere() {
         .send_webhook("star", json!({"action": "created"}));
     ignored.await.unwrap();
 
-    let written = written(&world).await;
-    let kinds = [
-        "a call to GitHub",
-        "a function's log",
-        "a history",
-        "a release",
-        "an asset",
-        "an execution",
-        "the bucket",
-        "the cloud's log",
-        "the table",
-    ];
-    assert_eq!(written.keys().copied().collect::<Vec<_>>(), kinds);
-    for (kind, texts) in &written {
-        // What is looked through is what was meant.
-        let whole = texts
-            .iter()
-            .any(|text| text.to_lowercase().contains("bllvm"));
-        assert!(whole || *kind == "the cloud's log", "{kind} is empty");
-        for text in texts {
-            let at = text.find(CANARY).map(|at| &text[at.saturating_sub(80)..]);
-            assert_eq!(at, None, "in {kind}");
-        }
+    nothing_shows(&world, &[CANARY.to_owned()]).await;
+    assert_eq!(kept(&world, CANARY).await, 2, "they were in use");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_secret_of_an_app_is_written_anywhere() {
+    let app = crate::apps::app();
+    let stored = crate::apps::secret(&app);
+    let world = World::start_with_secrets(stored.expose_secret(), WEBHOOK_SECRET).await;
+    world.github.set_app(app.clone());
+    // The functions as they are deployed release by the App's tokens.
+    let execution = world.release("v0.1.0").await;
+    assert_eq!(world.ended(&execution).await["status"], "SUCCEEDED");
+    let runs = world.github.runs("BTCDecoded/bllvm-sdk");
+    assert_eq!(runs[0].actor, "release-train[bot]");
+    let minted = world.github.minted();
+    // One whose tokens GitHub does not know any more, and mints none.
+    for token in &minted {
+        world.github.revoke_token(&token.token);
     }
-    let secrets = world
-        .account
-        .call(Service::Secrets, "ListSecrets", json!({}));
-    let secrets = secrets.await.unwrap();
-    let mut kept = 0;
-    for secret in secrets["SecretList"].as_array().unwrap() {
-        let id = json!({"SecretId": secret["ARN"]});
-        let value = world.account.call(Service::Secrets, "GetSecretValue", id);
-        let value = value.await.unwrap()["SecretString"].to_string();
-        kept += usize::from(value.contains(CANARY));
-    }
-    assert_eq!(kept, 2, "they were in use");
+    let mut gone = app.clone();
+    gone.installations.clear();
+    world.github.set_app(gone);
+    let execution = world.release("v0.2.0").await;
+    let ended = world.ended(&execution).await;
+    assert_eq!(ended["status"], "FAILED");
+    let why = ended["cause"].as_str().unwrap_or_default();
+    assert!(why.contains("the App is not installed for"), "{why}");
+
+    let mut secrets: Vec<String> = minted.into_iter().map(|minted| minted.token).collect();
+    assert!(secrets.len() >= 6, "one per stage and component");
+    let pem = app.private_key();
+    secrets.extend(
+        pem.lines()
+            .map(str::to_owned)
+            .filter(|line| !line.starts_with('-')),
+    );
+    // The header of every JWT.
+    secrets.push("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".into());
+    nothing_shows(&world, &secrets).await;
+    let line = pem.lines().nth(1).unwrap();
+    assert_eq!(kept(&world, line).await, 1, "it was in use");
     world.stop().await;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use commons_domain::manifest::Manifest;
+use commons_github::{APP_FIELDS, permissions};
 
 use crate::drift::render;
 
@@ -153,6 +154,38 @@ fn what_follows_an_attempt_is_told_as_it_is_decided() {
         read("README.md").contains(&table),
         "README.md does not show:\n{table}"
     );
+}
+
+#[test]
+fn what_each_stage_may_do_at_github_is_told_as_it_is_asked_for() {
+    let table = permissions::table();
+    assert!(
+        read("README.md").contains(&table),
+        "README.md does not show:\n{table}"
+    );
+    let manifest: serde_json::Value = serde_json::from_str(&read("docs/github-app.json")).unwrap();
+    let needed = permissions::PERMISSIONS.iter().filter(|p| !p.optional);
+    let needed = needed.map(|p| (p.name, p.most().unwrap().as_str()));
+    let needed: BTreeMap<&str, &str> = needed.collect();
+    assert_eq!(manifest["default_permissions"], serde_json::json!(needed));
+    // What GitHub's manifest flow wants.
+    for field in ["name", "url", "redirect_url"] {
+        assert!(manifest[field].is_string(), "{field}");
+    }
+    assert!(manifest["public"].is_boolean());
+    assert!(manifest["hook_attributes"]["url"].is_string());
+    let events = serde_json::json!(["create", "release", "workflow_run"]);
+    assert_eq!(manifest["default_events"], events);
+}
+
+#[test]
+fn the_fields_of_an_app_in_the_documents_are_those_that_are_read() {
+    let rows = table(&read("docs/deploying.md"), "| field | means |");
+    let mut told: Vec<&str> = rows.iter().map(|row| code(&row[0]).unwrap()).collect();
+    told.sort_unstable();
+    let mut read = APP_FIELDS;
+    read.sort_unstable();
+    assert_eq!(told, read);
 }
 
 #[test]

@@ -444,7 +444,8 @@ async fn a_redirect_to_a_private_address_is_not_followed() {
     let mut world = green_sdk(|_| {}).await;
     let settings = commons_github::Settings::new(
         &world.stage.config.github_api_url,
-        github_simulator::Settings::default().token.into(),
+        secrecy::SecretString::from(github_simulator::Settings::default().token),
+        commons_runtime::Work::Collect,
         world.stage.config.speed,
         world.stage.clock.clone(),
         false,

@@ -186,7 +186,8 @@ async fn one_whose_connections_all_die_is_left_green_and_goes_on_where_it_was() 
 fn public_only(world: &mut StageWorld) {
     let settings = commons_github::Settings::new(
         &world.stage.config.github_api_url,
-        github_simulator::Settings::default().token.into(),
+        secrecy::SecretString::from(github_simulator::Settings::default().token),
+        commons_runtime::Work::Collect,
         world.stage.config.speed,
         world.stage.clock.clone(),
         false,
