@@ -69,6 +69,10 @@ pub async fn end(
         stage.store.complete_token(token).await?;
     }
     let ended = taken.settled(stopped, stage.now());
+    if !stopped && ended == taken {
+        // Nothing changes in the table, and why its run may go on is told all the same.
+        stage.store.tell_of_build(&taken, &why).await?;
+    }
     stage.store.change_build(&taken, &ended, &why).await?;
     Ok(())
 }
