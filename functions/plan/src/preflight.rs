@@ -10,7 +10,7 @@ use commons_domain::matching::Candidate;
 use commons_domain::release::Release;
 use commons_domain::request::Request;
 use commons_github::Error;
-use commons_runtime::{Stage, StageError};
+use commons_runtime::{Stage, StageError, notes_template};
 
 use crate::{adopt, after_publish, github_error, pins, published, tags};
 
@@ -84,6 +84,7 @@ pub async fn look(
         }
         Err(error) => return Err(error),
     };
+    faults.extend(notes_fault(stage, &read.commit).await?);
     let components = read.manifest.components();
     if components.len() > MOST_BUILDS {
         return Err(StageError::Refused(format!(
@@ -123,6 +124,19 @@ pub async fn look(
         })
     } else {
         Err(StageError::Refused(faults.join("; ")))
+    }
+}
+
+/// What is wrong with the template of the notes, if people have one: it is tried with
+/// facts that are made up.
+async fn notes_fault(stage: &Stage, commit: &str) -> Result<Option<String>, StageError> {
+    let path = &stage.config.notes_template;
+    match notes_template(stage, commit).await {
+        Ok(Ok(None)) => Ok(None),
+        Ok(Ok(Some(template))) => Ok(template.check().err().map(|fault| fault.to_string())),
+        Ok(Err(fault)) => Ok(Some(fault.to_string())),
+        Err(error) if error.is_cannot_see() => Err(github_error(&error)),
+        Err(error) => Ok(Some(format!("the template of the notes, {path}: {error}"))),
     }
 }
 

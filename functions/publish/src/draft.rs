@@ -1,12 +1,10 @@
 //! The draft: found or created, and un-drafted at the end.
 
-use commons_domain::build::Build;
-use commons_domain::documents::Asset;
 use commons_domain::notes;
 use commons_domain::release::Release;
 use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::{NewRelease, Release as GitHubRelease, ReleaseUpdate};
-use commons_runtime::{Stage, StageError, web_address};
+use commons_runtime::{Stage, StageError};
 use jiff::Timestamp;
 
 use crate::limits::{Pause, Writes};
@@ -112,7 +110,7 @@ async fn create(
         tag_name: tag.to_string(),
         target_commitish: release.target_commit.clone(),
         name: tag.to_string(),
-        body: format!("{tag} is being assembled."),
+        body: notes::unfinished(tag.as_str()),
         draft: true,
         prerelease: release.prerelease,
     };
@@ -137,22 +135,6 @@ async fn create(
             written.map_err(StageError::from)?;
             Err(error.into())
         }
-    }
-}
-
-/// What the release says of itself.
-pub fn notes(stage: &Stage, release: &Release, builds: &[Build], assets: &[Asset]) -> String {
-    let web = web_address(&stage.config.github_api_url);
-    let files: Vec<notes::Artifact> = assets.iter().map(artifact).collect();
-    notes::render(release.key.version().as_str(), builds, &files, &web)
-}
-
-fn artifact(asset: &Asset) -> notes::Artifact {
-    notes::Artifact {
-        name: asset.name.clone(),
-        size: asset.size,
-        sha256: asset.sha256.clone(),
-        component: asset.component.clone(),
     }
 }
 

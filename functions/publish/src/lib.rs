@@ -15,6 +15,7 @@ mod draft;
 mod files;
 mod follow;
 mod limits;
+mod notes;
 mod sight;
 mod tags;
 mod upload;
@@ -208,7 +209,8 @@ async fn publish(
     let told = stage.store.tell_of_release(&release, &why).await;
     told.map_err(StageError::from)?;
     tags::make(stage, &release, builds, writes).await?;
-    let notes = draft::notes(stage, &release, builds, &assets);
+    let key = signing.as_ref().map(|signing| signing.key.pem());
+    let notes = notes::render(stage, &release, builds, &assets, key.as_deref()).await?;
     let published = draft::publish(stage, &release, at_github.id, &notes, writes).await?;
     match verify::verify(stage, &release, at_github.id, &ours).await {
         Err(Pause::Stage(StageError::VerificationFailed(why))) if !published.draft => {

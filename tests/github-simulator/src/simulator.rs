@@ -163,6 +163,24 @@ impl Simulator {
         pushed.unwrap_or_else(|_: crate::model::refusal::Refusal| missing(repo))
     }
 
+    /// As [`push_commit`](Self::push_commit), with a message.
+    pub fn commit(&self, repo: &str, message: &str) -> String {
+        self.commit_as(repo, message, false)
+    }
+
+    /// As [`commit`](Self::commit); the commit merges a branch.
+    pub fn merge(&self, repo: &str, message: &str) -> String {
+        self.commit_as(repo, message, true)
+    }
+
+    fn commit_as(&self, repo: &str, message: &str, merge: bool) -> String {
+        let pushed = self.app.with(|world, now| {
+            let repo = world.repo(repo)?;
+            Ok(repo.commit_as(message.into(), merge, now))
+        });
+        pushed.unwrap_or_else(|_: crate::model::refusal::Refusal| missing(repo))
+    }
+
     /// Points a tag at the head, sends the `create` webhook, returns the commit.
     pub fn create_tag(&self, repo: &str, tag: &str) -> String {
         self.app

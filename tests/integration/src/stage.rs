@@ -120,6 +120,7 @@ impl StageWorld {
             github_token_secret: "unused".into(),
             release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a repository"),
             manifest_path: "versions.toml".into(),
+            notes_template: ".github/release-notes.md".into(),
             state_machine_arn: stack.state_machine_arn.clone(),
             speed: Speed(SPEED),
             private_transfers: true,

@@ -107,10 +107,19 @@ impl Version {
     /// Whether the version by itself is a prerelease: a semver pre-release part,
     /// or a nightly.
     pub fn is_prerelease(&self) -> bool {
-        self.0
-            .strip_prefix('v')
-            .and_then(|rest| semver::Version::parse(rest).ok())
-            .is_none_or(|version| !version.pre.is_empty())
+        self.semver().is_none_or(|version| !version.pre.is_empty())
+    }
+
+    /// What is compared; none for a nightly.
+    pub fn semver(&self) -> Option<semver::Version> {
+        let rest = self.0.strip_prefix('v')?;
+        semver::Version::parse(rest).ok()
+    }
+
+    /// The day of a nightly, as `20260102`.
+    pub fn night(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix("nightly-")?;
+        rest.split_once('-').map(|(day, _)| day)
     }
 
     /// Whether it is the greatest of these tags, as semver orders them. Tags that are no

@@ -8,8 +8,10 @@
 
 mod actions;
 mod app;
+mod asset;
 mod auth;
 mod client;
+mod compare;
 mod disposition;
 mod error;
 pub mod permissions;
@@ -25,5 +27,6 @@ pub use error::Error;
 pub use permissions::Work;
 pub use transfer::Download;
 pub use types::{
-    Artifact, Asset, Head, Job, NewRelease, Release, ReleaseUpdate, Repository, Run, Workflow,
+    Artifact, Asset, ComparedCommit, Comparison, Head, Job, NewRelease, Release, ReleaseUpdate,
+    Repository, Run, Workflow,
 };

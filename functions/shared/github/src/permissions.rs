@@ -117,7 +117,7 @@ pub const PERMISSIONS: [Permission; 5] = [
     Permission {
         name: "actions",
         optional: false,
-        of: [READ, WRITE, WRITE, READ, NONE, WRITE],
+        of: [READ, WRITE, WRITE, READ, READ, WRITE],
         why: "workflows, `workflow_dispatch`, runs and their artifacts; run again and cancel",
     },
     Permission {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use commons_domain::names::{RepoName, Sha256};
-use futures_util::StreamExt as _;
+use commons_domain::names::RepoName;
 use reqwest::Method;
-use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::client::{Body, segment};
 use crate::{Asset, Error, GitHub, NewRelease, Release, ReleaseUpdate};
@@ -133,30 +131,6 @@ impl GitHub {
             call,
             message: error.to_string(),
         })
-    }
-}
-
-impl GitHub {
-    /// The sum of an asset's bytes, of which GitHub tells none: all of them are read.
-    /// `GET …/releases/assets/{id}`, which redirects to them.
-    pub async fn asset_sha256(&self, repository: &RepoName, id: u64) -> Result<Sha256, Error> {
-        let path = format!("/repos/{repository}/releases/assets/{id}");
-        let answer = self.read(&path, "application/octet-stream").await?;
-        let call = format!("GET {path}");
-        let mut body = if answer.status().is_redirection() {
-            let location = self.location(&call, &answer)?;
-            self.download(&location, 0).await?.body
-        } else {
-            let chunks = answer.bytes_stream();
-            chunks
-                .map(move |chunk| chunk.map_err(|error| Error::of_transport(&call, error)))
-                .boxed()
-        };
-        let mut sum = Hasher::new();
-        while let Some(chunk) = body.next().await {
-            sum.update(&chunk?);
-        }
-        Ok(Sha256::from_bytes(sum.finalize().into()))
     }
 }
 

@@ -35,6 +35,30 @@ pub struct Head {
     pub seen_at: Timestamp,
 }
 
+/// What lies between two commits.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// How many commits lead from the first to the second.
+    pub total_commits: u64,
+    /// How many commits of the first are not part of the second.
+    pub behind_by: u64,
+    /// Those that were read, each once.
+    pub commits: Vec<ComparedCommit>,
+}
+
+/// A commit between two others.
+#[derive(Debug, Clone)]
+pub struct ComparedCommit {
+    /// The commit.
+    pub sha: String,
+    /// Its whole message.
+    pub message: String,
+    /// When it was committed.
+    pub committed_at: Option<Timestamp>,
+    /// How many parents it has; a merge has several.
+    pub parents: usize,
+}
+
 /// A workflow.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Workflow {
@@ -130,6 +154,9 @@ pub struct Release {
     pub html_url: String,
     /// Where assets go; a URI template.
     pub upload_url: String,
+    /// Markdown; null where nobody wrote any.
+    #[serde(default)]
+    pub body: Option<String>,
     /// Assets and tag are locked.
     #[serde(default)]
     pub immutable: bool,

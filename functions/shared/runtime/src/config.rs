@@ -6,6 +6,9 @@ use commons_domain::budget::Limits;
 use commons_domain::names::RepoName;
 use commons_domain::times::Speed;
 
+/// Where the notes' template is looked for unless it is said.
+const NOTES_TEMPLATE: &str = ".github/release-notes.md";
+
 /// What the environment says.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +24,9 @@ pub struct Config {
     pub release_repository: RepoName,
     /// `MANIFEST_PATH`: the manifest's path in the release repository.
     pub manifest_path: String,
+    /// `NOTES_TEMPLATE`: the path there of a template for what a release says of itself,
+    /// which need not be there.
+    pub notes_template: String,
     /// `STATE_MACHINE_ARN`: the release state machine.
     pub state_machine_arn: String,
     /// `SPEED`: simulated seconds per real second, 1 but in rehearsals.
@@ -67,6 +73,9 @@ impl Config {
         let release_repository = text("RELEASE_REPOSITORY");
         let manifest_path = text("MANIFEST_PATH");
         let state_machine_arn = text("STATE_MACHINE_ARN");
+        let notes_template = variable("NOTES_TEMPLATE")
+            .filter(|path| !path.is_empty())
+            .unwrap_or_else(|| NOTES_TEMPLATE.to_owned());
         let speed = variable("SPEED").unwrap_or_else(|| "1".into());
         let per_minute = variable("WRITES_PER_MINUTE").unwrap_or_else(|| "80".into());
         let per_hour = variable("WRITES_PER_HOUR").unwrap_or_else(|| "500".into());
@@ -113,6 +122,7 @@ impl Config {
                 github_token_secret,
                 release_repository,
                 manifest_path,
+                notes_template,
                 state_machine_arn,
                 speed,
                 write_limits: Limits::new(per_minute, per_hour, apart, speed),

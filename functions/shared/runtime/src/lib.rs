@@ -7,6 +7,7 @@ mod config;
 mod ends;
 mod error;
 mod late;
+mod notes;
 mod sight;
 mod signer;
 
@@ -18,6 +19,7 @@ pub use config::{Config, MissingVariables, web_address};
 pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
 pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim};
+pub use notes::notes_template;
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
 pub use signer::Signer;
 

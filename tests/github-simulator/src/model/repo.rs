@@ -60,6 +60,8 @@ pub(crate) struct TagObject {
 pub(crate) struct Commit {
     pub(crate) sha: String,
     pub(crate) message: String,
+    /// What it merges: a commit of another branch.
+    pub(crate) merges: Option<String>,
     pub(crate) date: Timestamp,
 }
 
@@ -111,17 +113,26 @@ impl Repo {
     /// Moves the default branch; the new head depends on nothing but the
     /// repository's name and how many commits came before.
     pub(crate) fn push_commit(&mut self, now: Timestamp) -> String {
-        let n = self.commits.len() + 1;
-        let mut sha = hex::encode(Sha256::digest(format!("{}#{n}", self.name)));
-        sha.truncate(40);
-        let message = if n == 1 {
-            "Initial commit".into()
-        } else {
-            format!("Change {n}")
+        let message = match self.commits.len() + 1 {
+            1 => "Initial commit".into(),
+            n => format!("Change {n}"),
         };
+        self.commit_as(message, false, now)
+    }
+
+    /// As [`Repo::push_commit`], with a message; perhaps one that merges a branch.
+    pub(crate) fn commit_as(&mut self, message: String, merge: bool, now: Timestamp) -> String {
+        let n = self.commits.len() + 1;
+        let id = |of: &str| {
+            let mut sha = hex::encode(Sha256::digest(format!("{}{of}#{n}", self.name)));
+            sha.truncate(40);
+            sha
+        };
+        let (sha, merges) = (id(""), merge.then(|| id("/branch")));
         self.commits.push(Commit {
             sha: sha.clone(),
             message,
+            merges,
             date: now,
         });
         sha

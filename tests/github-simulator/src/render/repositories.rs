@@ -157,7 +157,7 @@ impl Render {
             },
             "author": self.user("maintainer"),
             "committer": self.user("maintainer"),
-            "parents": before.into_iter().map(parent).collect::<Vec<_>>(),
+            "parents": before.into_iter().chain(&commit.merges).map(parent).collect::<Vec<_>>(),
         })
     }
 

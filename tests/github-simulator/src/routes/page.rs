@@ -67,6 +67,19 @@ impl Page {
     }
 }
 
+/// Of a list the page that is asked for; all of it, up to `most`, where none is.
+pub(super) fn part(uri: &Uri, items: Vec<Value>, most: usize) -> Vec<Value> {
+    if parameter(uri, "page")
+        .or(parameter(uri, "per_page"))
+        .is_none()
+    {
+        return items.into_iter().take(most).collect();
+    }
+    let page = Page::of(uri);
+    let skipped = (page.number - 1).saturating_mul(page.size);
+    items.into_iter().skip(skipped).take(page.size).collect()
+}
+
 /// Answers the page that is asked for, as an array or, with a `key`, as an object
 /// with `total_count`.
 pub(super) fn paged(

@@ -7,10 +7,14 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
-use super::page::parameter;
+use super::page::{parameter, part};
 use super::{Answer, By, Shared, Under, answer, name};
 use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
+
+/// Commits of a comparison that is not asked for by pages
+/// ([GitHub: compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits)).
+const MOST_COMPARED: usize = 250;
 
 /// Answers whose token it is.
 pub(super) async fn user(State(app): Shared) -> Answer {
@@ -135,6 +139,7 @@ pub(super) async fn commit(
 pub(super) async fn compare(
     State(app): Shared,
     Path((owner, repo, basehead)): Under<String>,
+    uri: Uri,
 ) -> Answer {
     let (base, head) = basehead.split_once("...").ok_or_else(Refusal::not_found)?;
     app.with(|world, _| {
@@ -152,7 +157,8 @@ pub(super) async fn compare(
         let url = format!("{}/repos/{}/{range}", render.api, repo.name);
         let html = format!("{}/{}/{range}", render.html(), repo.name);
         let between = repo.commits.iter().take(to + 1).skip(from + 1);
-        let commits: Vec<Value> = between.map(|commit| render.commit(repo, commit)).collect();
+        let commits = between.map(|commit| render.commit(repo, commit)).collect();
+        let commits = part(&uri, commits, MOST_COMPARED);
         answer(
             200,
             json!({
@@ -164,7 +170,7 @@ pub(super) async fn compare(
                 "status": status,
                 "ahead_by": to.saturating_sub(from),
                 "behind_by": from.saturating_sub(to),
-                "total_commits": commits.len(),
+                "total_commits": to.saturating_sub(from),
                 "base_commit": render.commit(repo, base),
                 "merge_base_commit": render.commit(repo, if from < to { base } else { head }),
                 "commits": commits,

@@ -99,6 +99,27 @@ async fn heads_move_and_compare() {
 }
 
 #[tokio::test]
+async fn comparisons_come_by_pages_and_show_merges() {
+    let world = World::start().await;
+    let before = world.simulator.push_commit(REPO);
+    for n in 0..255 {
+        world.simulator.commit(REPO, &format!("feat: {n}"));
+    }
+    let after = world.simulator.merge(REPO, "Merge a branch");
+    let path = format!("/compare/{before}...{after}");
+    let whole = world.get(&path).await;
+    assert_eq!(whole["total_commits"], 256);
+    assert_eq!(whole["commits"].as_array().unwrap().len(), 250);
+    let last = world.get(&format!("{path}?per_page=100&page=3")).await;
+    assert_eq!(last["total_commits"], 256);
+    let commits = last["commits"].as_array().unwrap();
+    assert_eq!(commits.len(), 56);
+    assert_eq!(commits[0]["commit"]["message"], "feat: 200");
+    let parents = |commit: &serde_json::Value| commit["parents"].as_array().unwrap().len();
+    assert_eq!((parents(&commits[0]), parents(&commits[55])), (1, 2));
+}
+
+#[tokio::test]
 async fn what_has_not_changed_is_not_sent_again() {
     let world = World::start().await;
     let answer = world.call(Method::GET, "").send().await.unwrap();

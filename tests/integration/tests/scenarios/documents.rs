@@ -1,9 +1,10 @@
 //! What the documents name is there, under that name: links, tables, paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use commons_domain::manifest::Manifest;
+use commons_domain::notes::Template;
 use commons_github::{APP_FIELDS, permissions};
 
 use crate::drift::render;
@@ -144,6 +145,66 @@ fn the_manifest_s_fields_in_the_documents_are_those_that_are_read() {
     ] {
         let row = rows.iter().find(|row| code(&row[0]) == Some(field));
         assert_eq!(row.unwrap()[1], default, "{field}");
+    }
+}
+
+/// The names of everything in a value, as a template would reach it.
+fn names(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, inner) in object {
+                let dot = if path.is_empty() { "" } else { "." };
+                names(inner, &format!("{path}{dot}{key}"), found);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            assert!(!list.is_empty(), "{path} is empty in the sample");
+            names(&list[0], &format!("{path}[]"), found);
+        }
+        serde_json::Value::Null => panic!("{path} is missing in the sample"),
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_facts_of_the_notes_in_the_documents_are_those_that_templates_see() {
+    let document = read("docs/notes.md");
+    let rows = table(&document, "| fact | means |");
+    let mut told: BTreeSet<String> = rows
+        .iter()
+        .map(|row| code(&row[0]).unwrap().to_owned())
+        .collect();
+    assert_eq!(told.len(), rows.len(), "one is told twice");
+    // What is told as a whole.
+    assert!(told.remove("changes.since") && told.remove("sections[].artifacts[]"));
+    let sample = serde_json::to_value(commons_domain::notes::sample()).unwrap();
+    let mut facts = BTreeSet::new();
+    names(&sample, "", &mut facts);
+    facts.retain(|fact| !fact.starts_with("sections[].artifacts[]"));
+    assert_eq!(told, facts);
+}
+
+#[test]
+fn the_template_in_the_documents_is_one() {
+    let document = read("docs/notes.md");
+    let (_, after) = document.split_once("```jinja\n").unwrap();
+    let template = Template {
+        path: "docs/notes.md".into(),
+        text: after.split("```").next().unwrap().into(),
+    };
+    template.check().unwrap();
+    let sample = commons_domain::notes::sample();
+    let text = commons_domain::notes::render(Some(&template), &sample).unwrap();
+    assert!(
+        text.starts_with("## v1.2.3\n\n- core: peers are found faster"),
+        "{text}"
+    );
+    let body = commons_domain::notes::body("", Some(&template), &sample).unwrap();
+    let comments = body.lines().filter(|line| line.starts_with("<!-- "));
+    for comment in comments {
+        assert!(document.contains(comment), "{comment} is not told");
     }
 }
 

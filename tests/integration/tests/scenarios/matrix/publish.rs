@@ -1,9 +1,11 @@
 //! Publish.
 
+use github_simulator::ForeignRelease;
+use integration::RELEASE_REPOSITORY;
 use integration::matrix::{Meanwhile, Place, Scenario, Step};
 use serde_json::json;
 
-use super::{ALONE, all, alone, before, complete, repositories};
+use super::{ALONE, SDK, all, alone, before, complete, repositories};
 
 async fn publish(place: Place) -> (Place, Step) {
     let step = Step::Publish {
@@ -38,6 +40,22 @@ const PUBLISH: &[Scenario] = &[
         meanwhile: Meanwhile::Release,
     },
     Scenario {
+        name: "a release that is compared with the one before it",
+        before: || {
+            before(async {
+                let place = Place::with(repositories(ALONE)).await;
+                let home = "BTCDecoded/bllvm-sdk";
+                let pin = place.world.github.push_commit(home);
+                place.world.github.commit(home, "feat: what is new");
+                place.world.planned().await;
+                complete(&place).await;
+                earlier(&place, &pin);
+                publish(place).await
+            })
+        },
+        meanwhile: Meanwhile::Release,
+    },
+    Scenario {
         name: "a release that stops at its draft",
         before: || {
             before(async {
@@ -52,6 +70,18 @@ const PUBLISH: &[Scenario] = &[
         meanwhile: Meanwhile::Release,
     },
 ];
+
+/// A published release that says that its component was built at this commit.
+fn earlier(place: &Place, pin: &str) {
+    let manifest = json!({"components": [{"name": SDK, "commit": pin}]});
+    let release = ForeignRelease {
+        tag: "v0.0.9".into(),
+        assets: vec![("release-manifest.json".into(), manifest.to_string().into())],
+        ..ForeignRelease::default()
+    };
+    let github = &place.world.github;
+    github.release_as("somebody", RELEASE_REPOSITORY, release);
+}
 
 /// Our draft, with another content of one asset and one that nothing builds any more.
 async fn old_draft(place: &Place) {

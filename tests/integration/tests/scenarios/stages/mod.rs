@@ -9,6 +9,7 @@ mod dispatch;
 mod documents;
 mod follow;
 mod limits;
+mod notes;
 mod plan;
 mod poll;
 mod preflight;
