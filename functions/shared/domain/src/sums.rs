@@ -2,14 +2,17 @@
 
 use crate::names::Sha256;
 
-/// The file's text, sorted by name. The names are those that GitHub answered.
+/// The file's text, sorted by name. The names are those that GitHub answered; what
+/// [`parse`] reads as an escape is escaped.
 pub fn render(files: &[(String, Sha256)]) -> String {
-    let mut lines: Vec<String> = files
-        .iter()
-        .map(|(name, sum)| format!("{sum}  {name}\n"))
-        .collect();
-    lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
-    lines.concat()
+    let mut files: Vec<&(String, Sha256)> = files.iter().collect();
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let line = |(name, sum): &(String, Sha256)| {
+        let escaped = escape(name);
+        let mark = if escaped == *name { "" } else { "\\" };
+        format!("{mark}{sum}  {escaped}\n")
+    };
+    files.into_iter().map(line).collect()
 }
 
 /// Reads a file of sums as GNU coreutils and BSD write it: `<sum>  <name>`,
@@ -45,6 +48,11 @@ fn line_of(line: &str) -> Option<(String, Sha256)> {
         name.to_owned()
     };
     (!name.is_empty()).then_some((name, sum))
+}
+
+fn escape(name: &str) -> String {
+    let name = name.replace('\\', r"\\");
+    name.replace('\n', r"\n").replace('\r', r"\r")
 }
 
 fn unescape(name: &str) -> Option<String> {
@@ -103,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_rendered_is_read(names in prop::collection::btree_set("[a-zA-Z0-9._-]{1,20}", 0..8)) {
+        fn what_is_rendered_is_read(names in prop::collection::btree_set("[a-zA-Z0-9._-]{1,20}|(?s).{1,20}", 0..8)) {
             let files: Vec<(String, Sha256)> =
                 names.iter().map(|n| (n.clone(), Sha256::of(n.as_bytes()))).collect();
             prop_assert_eq!(parse(&render(&files)).unwrap(), files);
