@@ -347,7 +347,10 @@ fn check_fields(component: &Component, faults: &mut Vec<String>) {
             component.version
         ));
     }
-    if let Err(error) = component.repository("owner") {
+    // It is a part of keys in the bucket, and of what `requires` says.
+    if RepoName::new(&format!("owner/{name}")).is_err() {
+        fault("its name is not 1 to 100 of letters, digits, '-', '_' and '.'".into());
+    } else if let Err(error) = component.repository("owner") {
         fault(format!("repository: {error}"));
     }
     if component.trigger == Trigger::WorkflowDispatch {

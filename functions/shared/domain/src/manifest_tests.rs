@@ -206,6 +206,14 @@ fn names_of_files_and_globs_are_checked() {
 }
 
 #[test]
+fn a_name_is_a_part_of_keys_and_can_be_required() {
+    for name in ["", "..", "a/b", "a=b", "a b", "a\\n"] {
+        let entry = format!("\"{name}\" = {{ version = \"0.1.0\", repository = \"x\" }}");
+        assert!(only_fault(&entry).contains("its name is not"), "{name}");
+    }
+}
+
+#[test]
 fn two_components_do_not_share_a_repository() {
     let fault =
         only_fault("a = { version = \"0.1.0\" }\nb = { version = \"0.1.0\", repository = \"a\" }");
