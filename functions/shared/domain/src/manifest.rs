@@ -235,7 +235,7 @@ impl Manifest {
         if faults.is_empty() {
             Ok(manifest)
         } else {
-            Err(Faults(faults))
+            Err(Faults(faults.into_iter().map(shown).collect()))
         }
     }
 
@@ -274,6 +274,18 @@ impl Manifest {
             })
             .collect()
     }
+}
+
+/// A sentence in one line, whatever it quotes of the manifest.
+fn shown(fault: String) -> String {
+    if !fault.contains(char::is_control) {
+        return fault;
+    }
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    fault.chars().map(shown).collect()
 }
 
 fn one_line(text: &str) -> String {

@@ -214,6 +214,15 @@ fn a_name_is_a_part_of_keys_and_can_be_required() {
 }
 
 #[test]
+fn a_fault_is_one_line_whatever_it_quotes() {
+    let fault = only_fault("a = { version = \"1\\n2\\u001b[31m\" }");
+    assert_eq!(
+        fault,
+        r"component 'a': version '1\n2\u{1b}[31m' is not semver, as 0.1.0"
+    );
+}
+
+#[test]
 fn two_components_do_not_share_a_repository() {
     let fault =
         only_fault("a = { version = \"0.1.0\" }\nb = { version = \"0.1.0\", repository = \"a\" }");
