@@ -1,8 +1,9 @@
 //! What is within an archive that stays as it is: the names and sums of its files. It is
 //! read while it passes, by a thread of its own.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -12,9 +13,13 @@ use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256 as Hasher};
 
+use crate::archive::LIMITS;
+
 /// Files that are told of one archive at most, and their bytes: more are not looked at.
 const MOST_MEMBERS: usize = 20_000;
 const MOST_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Bytes of a tarball between two files: headers, long names, extensions.
+const MOST_BETWEEN: u64 = 1024 * 1024;
 /// Chunks between the walk and the reader.
 const AHEAD: usize = 8;
 
@@ -109,28 +114,52 @@ impl Kind {
 }
 
 fn of_tar(from: impl Read) -> Vec<Member> {
-    let mut archive = tar::Archive::new(from.take(MOST_BYTES));
+    let room = Cell::new(0);
+    let mut archive = tar::Archive::new(Within { from, room: &room });
     let mut members = Vec::new();
-    let Ok(entries) = archive.entries() else {
+    let Ok(mut entries) = archive.entries() else {
         return members;
     };
-    for mut entry in entries.map_while(Result::ok).take(MOST_MEMBERS) {
+    let mut left = MOST_BYTES;
+    // The bytes of an entry that is no file, which are passed over on the way to the next.
+    let mut passed_over = 0;
+    for _ in 0..MOST_MEMBERS {
+        room.set(MOST_BETWEEN + passed_over);
+        let Some(Ok(mut entry)) = entries.next() else {
+            break;
+        };
         if !entry.header().entry_type().is_file() {
+            passed_over = entry.header().entry_size().unwrap_or(u64::MAX);
+            match left.checked_sub(passed_over) {
+                Some(rest) => left = rest,
+                None => break,
+            }
             continue;
         }
-        let Ok(path) = entry.path().map(|path| path.to_string_lossy().into_owned()) else {
-            continue;
+        passed_over = 0;
+        room.set(u64::MAX);
+        let size = entry.size();
+        let Ok(Some(sha256)) = sum(&mut entry, size, &mut left) else {
+            break;
         };
-        match sum(&mut entry) {
-            Ok(sha256) => members.push(Member { path, sha256 }),
-            Err(_) => break,
+        if let Ok(path) = entry.path() {
+            let path = path.to_string_lossy().into_owned();
+            members.push(Member { path, sha256 });
         }
     }
     members
 }
 
-fn of_zip(file: File) -> io::Result<Vec<Member>> {
-    let mut archive = zip::ZipArchive::new(file).map_err(io::Error::other)?;
+/// Its directory is at its end: no more of it is kept in memory than that may have.
+fn of_zip(mut file: File) -> io::Result<Vec<Member>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let begins = Cell::new(length.saturating_sub(LIMITS.directory));
+    let end = End {
+        file,
+        begins: &begins,
+    };
+    let mut archive = zip::ZipArchive::new(end).map_err(io::Error::other)?;
+    begins.set(0);
     let mut members = Vec::new();
     let mut left = MOST_BYTES;
     for index in 0..archive.len().min(MOST_MEMBERS) {
@@ -139,21 +168,77 @@ fn of_zip(file: File) -> io::Result<Vec<Member>> {
             continue;
         }
         let path = entry.name().map_err(io::Error::other)?.into_owned();
-        let sha256 = sum(&mut (&mut entry).take(left))?;
-        left = left.saturating_sub(entry.size());
+        let size = entry.size();
+        let Some(sha256) = sum(&mut entry, size, &mut left)? else {
+            break;
+        };
         members.push(Member { path, sha256 });
     }
     Ok(members)
 }
 
-fn sum(from: &mut impl Read) -> io::Result<Sha256> {
+/// The sum of all bytes, if they are as many as is said, and no more than are left.
+fn sum(from: &mut impl Read, size: u64, left: &mut u64) -> io::Result<Option<Sha256>> {
+    if size > *left {
+        return Ok(None);
+    }
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 64 * 1024];
+    let mut got = 0;
     loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(Sha256::from_bytes(hasher.finalize().into())),
-            n => hasher.update(&buffer[..n]),
+        let read = from.read(&mut buffer)?;
+        got += read as u64;
+        if got > size {
+            return Ok(None);
         }
+        if read == 0 {
+            *left -= got;
+            let sum = Sha256::from_bytes(hasher.finalize().into());
+            return Ok((got == size).then_some(sum));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// A tarball of which no more is read than there is room for: what stands between its
+/// files, long names above all, is kept in memory.
+struct Within<'a, R> {
+    from: R,
+    room: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Within<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = self.room.get();
+        if room == 0 {
+            return Err(io::Error::other("too much between two files"));
+        }
+        let most = usize::try_from(room).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let read = self.from.read(&mut buffer[..most])?;
+        self.room.set(room - read as u64);
+        Ok(read)
+    }
+}
+
+/// A zip that is read from here on: its directory is kept in memory.
+struct End<'a> {
+    file: File,
+    begins: &'a Cell<u64>,
+}
+
+impl Read for End<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.file.stream_position()? < self.begins.get() {
+            return Err(io::Error::other("the directory is too large"));
+        }
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for End<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -178,6 +263,8 @@ impl Read for Pipe {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn members(name: &str, bytes: &[u8]) -> Vec<String> {
@@ -247,5 +334,55 @@ mod tests {
         }
         let half = gzip(&tar());
         assert!(members("x.tar.gz", &half[..half.len() / 2]).len() < 2);
+    }
+
+    #[test]
+    fn a_member_that_is_not_whole_is_not_told() {
+        let tar = tar();
+        // A header, and 3 of 7 bytes.
+        assert!(members("x.tar", &tar[..515]).is_empty());
+        assert_eq!(members("x.tar", &tar[..519]), ["dir/bllvm"]);
+        let mut left = 10;
+        assert_eq!(
+            sum(&mut &b"content"[..], 7, &mut left).unwrap(),
+            Some(Sha256::of(b"content"))
+        );
+        assert_eq!(left, 3);
+        for said in [6, 8] {
+            assert_eq!(sum(&mut &b"content"[..], said, &mut 10).unwrap(), None);
+        }
+        assert_eq!(sum(&mut &b"content"[..], 7, &mut 6).unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_a_bomb_is_not_unpacked() {
+        for (kind, is_told) in [(b'L', false), (b'x', false), (b'5', true)] {
+            let mut tar = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            let size = 4 * MOST_BETWEEN;
+            header.set_entry_type(tar::EntryType::new(kind));
+            header.set_size(size);
+            header.set_cksum();
+            tar.append(&header, std::io::repeat(b'a').take(size))
+                .unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(7);
+            tar.append_data(&mut header, "bllvm", &b"content"[..])
+                .unwrap();
+            let packed = gzip(&tar.into_inner().unwrap());
+            assert_eq!(!members("x.tar.gz", &packed).is_empty(), is_told, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_a_bomb_is_not_read() {
+        let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        let most = LIMITS.directory as usize / 60_000;
+        for n in 0..=most {
+            let options = zip::write::SimpleFileOptions::default();
+            zip.start_file(format!("{n:060000}"), options).unwrap();
+        }
+        let zip = zip.finish().unwrap().into_inner();
+        assert!(members("x.zip", &zip).is_empty());
     }
 }
