@@ -2,11 +2,12 @@
 //! walked through. It stands at the end, so that the end is read first.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Seek, SeekFrom};
 
 use unicode_normalization::UnicodeNormalization as _;
 use zip::CompressionMethod;
 use zip::read::{ArchiveOffset, Config};
+
+use super::Tail;
 
 /// What an archive may come to.
 #[derive(Debug, Clone, Copy)]
@@ -57,58 +58,6 @@ pub struct Entry {
     pub offset: u64,
 }
 
-/// The end of an archive, as much of it as was read.
-#[derive(Debug)]
-pub struct Tail {
-    bytes: Vec<u8>,
-    begins: u64,
-    at: u64,
-    /// The first byte that was asked for and is not here.
-    missing: Option<u64>,
-}
-
-impl Tail {
-    /// The last bytes of an archive that has `length`.
-    pub fn new(bytes: Vec<u8>, length: u64) -> Self {
-        Self {
-            begins: length.saturating_sub(bytes.len() as u64),
-            bytes,
-            at: 0,
-            missing: None,
-        }
-    }
-
-    fn length(&self) -> u64 {
-        self.begins + self.bytes.len() as u64
-    }
-}
-
-impl Read for Tail {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at < self.begins {
-            self.missing = Some(self.missing.map_or(self.at, |first| first.min(self.at)));
-            return Err(io::Error::other("more of the archive's end is needed"));
-        }
-        let from = usize::try_from(self.at - self.begins).unwrap_or(usize::MAX);
-        let mut rest = self.bytes.get(from..).unwrap_or_default();
-        let read = rest.read(buffer)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for Tail {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.length().checked_add_signed(by),
-        };
-        self.at = at.ok_or_else(|| io::Error::other("before the archive's beginning"))?;
-        Ok(self.at)
-    }
-}
-
 /// What the end of an archive tells.
 #[derive(Debug)]
 pub enum Directory {
@@ -132,7 +81,7 @@ pub fn read(mut tail: Tail, limits: &Limits) -> Result<Directory, String> {
     let archive = match zip::ZipArchive::with_config(config, &mut tail) {
         Ok(archive) => archive,
         Err(error) => {
-            let Some(from) = tail.missing.filter(|from| *from < tail.begins) else {
+            let Some(from) = tail.missing() else {
                 return Err(format!("is no readable zip: {error}"));
             };
             return if length - from > limits.directory {
@@ -157,6 +106,9 @@ pub fn read(mut tail: Tail, limits: &Limits) -> Result<Directory, String> {
         ));
     }
     let begins = archive.central_directory_start();
+    if !archive.into_inner().is_directory(begins, known.len()) {
+        return Err("does not end with its directory".into());
+    }
     let mut names = BTreeSet::new();
     let mut total: u64 = 0;
     let mut entries = Vec::new();

@@ -2,9 +2,11 @@
 //! their bytes once, from the first to the last.
 
 mod directory;
+mod end;
 mod walk;
 
-pub use directory::{Directory, Entry, LIMITS, Limits, Method, Tail, check_path, read};
+pub use directory::{Directory, Entry, LIMITS, Limits, Method, check_path, read};
+pub use end::Tail;
 pub use walk::{Step, Walk};
 
 #[cfg(test)]

@@ -262,6 +262,29 @@ fn entries_that_overlap_are_refused() {
     assert!(refusal.contains("overlaps"), "{refusal}");
 }
 
+#[test]
+fn what_another_reader_would_read_otherwise_is_refused() {
+    let one = zip(&[("a", Method::Stored, b"1")]);
+    let other = zip(&[("b", Method::Stored, b"2")]);
+    let more = zip(&[("a", Method::Stored, b"1"), ("b", Method::Stored, b"2")]);
+    assert_eq!(walk(&one, 7).unwrap().len(), 1);
+    let behind = [&one[..], b"more"].concat();
+    // The second directory says where it stands in its own archive: there stands the first.
+    let twice = [&one[..], &other].concat();
+    // The end counts one of two headers.
+    let end = more.len() - 22;
+    let mut fewer = more;
+    fewer[end + 8] = 1;
+    fewer[end + 10] = 1;
+    for archive in [behind, twice, fewer] {
+        let refusal = refusal(&archive);
+        assert!(
+            refusal.contains("does not end with its directory"),
+            "{refusal}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_walked_through_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
