@@ -134,12 +134,7 @@ pub fn read(mut tail: Tail, limits: &Limits) -> Result<Directory, String> {
         if entry.encrypted() {
             return refuse("is encrypted".into());
         }
-        let same: String = path
-            .trim_end_matches('/')
-            .nfc()
-            .flat_map(char::to_lowercase)
-            .collect();
-        if !names.insert(same) {
+        if !names.insert(folded(&path)) {
             return refuse("is there twice, but for case or Unicode form".into());
         }
         let method = match entry.compression() {
@@ -211,8 +206,26 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Marks of direction and what has no width: two names would look the same.
+/// What a path is to people and file systems that know neither case nor Unicode form.
+/// Lower case alone is not enough: `ς` and `σ` are one letter, and so are `ß` and `ss`.
+pub(super) fn folded(path: &str) -> String {
+    let path = path.trim_end_matches('/').nfd();
+    let seen: String = path.filter(|c| !is_variation(*c)).collect();
+    let folded = seen.to_lowercase().to_uppercase().to_lowercase();
+    folded.nfd().collect()
+}
+
+/// Marks of direction and what has no width: two names would look the same. These are
+/// Unicode's `Default_Ignorable_Code_Point` but for variations, and what breaks lines.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}')
+}
+
+/// Which form of the character before it is meant, as of an emoji: it may be there, and
+/// makes no other name.
+fn is_variation(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }

@@ -132,6 +132,7 @@ fn paths_that_lead_elsewhere_are_refused() {
         ("a\\b", "is no relative path"),
         ("a\u{202e}b", "characters that do not show"),
         ("a\u{200b}b", "characters that do not show"),
+        ("a\u{3164}b", "characters that do not show"),
         ("a\nb", "characters that do not show"),
     ] {
         let refusal = named(name);
@@ -142,7 +143,15 @@ fn paths_that_lead_elsewhere_are_refused() {
 
 #[test]
 fn names_that_are_the_same_to_somebody_are_refused() {
-    for (one, other) in [("A", "a"), ("\u{e9}", "e\u{301}"), ("x", "x/")] {
+    for (one, other) in [
+        ("A", "a"),
+        ("\u{e9}", "e\u{301}"),
+        ("x", "x/"),
+        ("\u{3c2}", "\u{3c3}"),
+        ("stra\u{df}e", "STRASSE"),
+        ("J\u{30c}", "\u{1f0}"),
+        ("\u{2764}", "\u{2764}\u{fe0f}"),
+    ] {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for name in [one, other] {
             match name.strip_suffix('/') {
