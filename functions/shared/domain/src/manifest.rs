@@ -489,3 +489,7 @@ fn check_shared_repositories(components: &BTreeMap<String, Component>, faults: &
 #[cfg(test)]
 #[path = "manifest_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "manifest_properties.rs"]
+mod properties;

@@ -32,6 +32,8 @@ pub fn verify(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SIGNATURE: &str =
@@ -82,5 +84,43 @@ mod tests {
             verify(&[], b"Hello, World!", Some(SIGNATURE)),
             Err(SignatureError)
         );
+    }
+    fn sign(secret: &str, body: &[u8]) -> String {
+        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        let sum = mac.chain_update(body).finalize().into_bytes();
+        format!("sha256={}", hex::encode(sum))
+    }
+
+    proptest! {
+        #[test]
+        fn what_one_of_the_secrets_signed_verifies_and_nothing_near_it(
+            secrets in prop::collection::btree_set(".{1,40}", 1..4),
+            signer in any::<prop::sample::Index>(),
+            stranger in ".{41,50}",
+            body in prop::collection::vec(any::<u8>(), 1..200),
+            at in any::<prop::sample::Index>(),
+            bit in 0..8u32,
+        ) {
+            let known: Vec<SecretString> = secrets.iter().map(|text| secret(text)).collect();
+            let signature = sign(secrets.iter().nth(signer.index(secrets.len())).unwrap(), &body);
+            prop_assert_eq!(verify(&known, &body, Some(&signature)), Ok(()));
+            let mut changed = body.clone();
+            changed[at.index(body.len())] ^= 1 << bit;
+            prop_assert_eq!(verify(&known, &changed, Some(&signature)), Err(SignatureError));
+            let mut digits = signature.clone().into_bytes();
+            let digit = "sha256=".len() + at.index(64);
+            digits[digit] = if digits[digit] == b'0' { b'1' } else { b'0' };
+            let forged = String::from_utf8(digits).unwrap();
+            prop_assert_eq!(verify(&known, &body, Some(&forged)), Err(SignatureError));
+            let cut = &signature[..signature.len() - 2];
+            prop_assert_eq!(verify(&known, &body, Some(cut)), Err(SignatureError));
+            let theirs = sign(&stranger, &body);
+            prop_assert_eq!(verify(&known, &body, Some(&theirs)), Err(SignatureError));
+        }
+
+        #[test]
+        fn no_header_verifies_by_chance(header in "(sha256=)?\\PC{0,80}", body in prop::collection::vec(any::<u8>(), 0..50)) {
+            prop_assert_eq!(verify(&[secret("s")], &body, Some(&header)), Err(SignatureError));
+        }
     }
 }

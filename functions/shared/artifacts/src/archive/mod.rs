@@ -10,4 +10,6 @@ pub use end::Tail;
 pub use walk::{Step, Walk};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::*;
 
-fn options(method: Method) -> SimpleFileOptions {
+pub(super) fn options(method: Method) -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(match method {
         Method::Stored => CompressionMethod::Stored,
         Method::Deflated => CompressionMethod::Deflated,
@@ -49,7 +49,7 @@ fn directory(archive: &[u8], tail: usize, limits: &Limits) -> Result<Vec<Entry>,
 }
 
 /// Every file, its bytes put together; fed in pieces of this size.
-fn walk(archive: &[u8], piece: usize) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub(super) fn walk(archive: &[u8], piece: usize) -> Result<Vec<(String, Vec<u8>)>, String> {
     let entries = directory(archive, 64, &LIMITS)?;
     through(archive, entries, piece)
 }
