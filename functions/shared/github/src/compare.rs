@@ -1,7 +1,5 @@
 //! What lies between two commits.
 
-use std::collections::BTreeMap;
-
 use commons_domain::names::RepoName;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -38,6 +36,17 @@ struct Person {
 #[derive(Deserialize)]
 struct Parent {}
 
+impl From<Item> for ComparedCommit {
+    fn from(item: Item) -> Self {
+        Self {
+            sha: item.sha,
+            message: item.commit.message,
+            committed_at: item.commit.committer.and_then(|person| person.date),
+            parents: item.parents.len(),
+        }
+    }
+}
+
 impl GitHub {
     /// `GET …/compare/{base}...{head}` of two commits: the first page and the last ones,
     /// at most `most_pages` of 100 commits, since GitHub has the oldest first. 404 where
@@ -63,21 +72,11 @@ impl GitHub {
         for number in (2.max((last + 2).saturating_sub(most_pages)))..=last {
             pages.push(page(number).await?);
         }
-        // Where a branch moves meanwhile a commit may be on two pages.
-        let mut commits = BTreeMap::new();
-        for item in pages.into_iter().flat_map(|page| page.commits) {
-            let commit = ComparedCommit {
-                message: item.commit.message,
-                committed_at: item.commit.committer.and_then(|person| person.date),
-                parents: item.parents.len(),
-                sha: item.sha.clone(),
-            };
-            commits.insert(item.sha, commit);
-        }
+        let commits = pages.into_iter().flat_map(|page| page.commits);
         Ok(Comparison {
             total_commits: total,
             behind_by: behind,
-            commits: commits.into_values().collect(),
+            commits: commits.map(ComparedCommit::from).collect(),
         })
     }
 }

@@ -42,7 +42,7 @@ pub struct Comparison {
     pub total_commits: u64,
     /// How many commits of the first are not part of the second.
     pub behind_by: u64,
-    /// Those that were read, each once.
+    /// Those that were read, the oldest first.
     pub commits: Vec<ComparedCommit>,
 }
 

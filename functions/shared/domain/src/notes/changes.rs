@@ -49,7 +49,7 @@ pub enum Outcome {
     NotAsked,
     /// Commits.
     Commits {
-        /// Those that were read, in any order.
+        /// Those that were read, the oldest first.
         read: Vec<Commit>,
         /// How many there are.
         total: u64,
@@ -111,21 +111,22 @@ pub fn changes(since: Option<&Since>, comparisons: &[Comparison], web: &str) -> 
 
 fn groups(comparisons: &[Comparison], web: &str) -> Vec<Group> {
     let mut seen = BTreeSet::new();
-    let mut commits: Vec<(&Comparison, &Commit)> = Vec::new();
+    let mut commits: Vec<(&Comparison, (usize, &Commit))> = Vec::new();
     for comparison in comparisons {
         if let Outcome::Commits { read, .. } = &comparison.outcome {
-            let own = read.iter().filter(|commit| commit.parents < 2);
-            let new = own.filter(|commit| seen.insert(commit.sha.as_str()));
+            let own = read.iter().enumerate().filter(|(_, c)| c.parents < 2);
+            let new = own.filter(|(_, commit)| seen.insert(commit.sha.as_str()));
             commits.extend(new.map(|commit| (comparison, commit)));
         }
     }
-    // The newest first, over all repositories.
-    commits.sort_by(|(one, a), (other, b)| {
-        let by_name = || (&one.component, &a.sha).cmp(&(&other.component, &b.sha));
-        b.at.cmp(&a.at).then_with(by_name)
+    // The newest first, over all repositories; of one second as GitHub has them.
+    commits.sort_by(|(one, (a_at, a)), (other, (b_at, b))| {
+        let by_name = || one.component.cmp(&other.component);
+        let by_place = || b_at.cmp(a_at);
+        b.at.cmp(&a.at).then_with(by_name).then_with(by_place)
     });
     let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
-    for (n, (comparison, commit)) in commits.into_iter().enumerate() {
+    for (n, (comparison, (_, commit))) in commits.into_iter().enumerate() {
         let message = Message::read(&commit.message);
         let kind = message.kind;
         let group = groups.entry(kind).or_insert_with(|| Group {

@@ -28,7 +28,9 @@ pub fn text(plain: &str) -> String {
     let mut markdown = String::with_capacity(line.len() + 8);
     // What makes a list or a heading does so at the beginning of a line only.
     let digits = line.chars().take_while(char::is_ascii_digit).count();
+    let mut next = line.chars().skip(1);
     for (at, c) in line.chars().enumerate() {
+        let alone = next.next().is_none_or(|next| next == ' ');
         match c {
             '<' => markdown.push_str("&lt;"),
             '>' => markdown.push_str("&gt;"),
@@ -47,7 +49,7 @@ pub fn text(plain: &str) -> String {
                 markdown.push('\\');
                 markdown.push(c);
             }
-            '.' | ')' if at == digits && digits > 0 => {
+            '.' | ')' if alone && at == digits && digits > 0 => {
                 markdown.push('\\');
                 markdown.push(c);
             }
@@ -78,7 +80,8 @@ mod tests {
             ("- item", r"\- item"),
             ("a - b", "a - b"),
             ("1. item", r"1\. item"),
-            ("v1.2", "v1.2"),
+            ("1.", r"1\."),
+            ("0.1.0", "0.1.0"),
             ("[x](https://e)", r"\[x\](https://e)"),
             ("a\u{202e}b", "ab"),
             ("&amp;", "&amp;amp;"),

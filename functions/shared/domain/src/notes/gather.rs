@@ -160,10 +160,9 @@ fn verification(
     public_key: Option<&str>,
     web: &str,
 ) -> Verification {
-    let host = web.split("://").last().unwrap_or_default();
-    let repository = match host {
-        "github.com" => repository.to_string(),
-        host => format!("{host}/{repository}"),
+    let repository = match web {
+        "https://github.com" => repository.to_string(),
+        web => format!("{web}/{repository}"),
     };
     let mut commands = vec![
         format!("gh release download {version} --repo {repository}"),
@@ -285,7 +284,7 @@ mod tests {
         assert_eq!(plain.commands[0], "gh release download v0.1.0 --repo o/a");
         let signed = facts(&[], Some("KEY\n"), "https://ghe.example").verification;
         assert_eq!(signed.public_key.as_deref(), Some("KEY"));
-        assert!(signed.commands[0].ends_with("--repo ghe.example/o/a"));
+        assert!(signed.commands[0].ends_with("--repo https://ghe.example/o/a"));
         assert!(signed.commands[2].starts_with("openssl dgst -sha256 -verify release-key.pem"));
     }
 }
