@@ -223,7 +223,7 @@ fn within(data: &[u8]) {
     for chunk in data.chunks(1000) {
         reader.pass(chunk);
     }
-    for Member { path, sha256 } in reader.finish() {
+    for Member { path, sha256 } in reader.finish().expect("room on the disk") {
         let told = whole.contains(&(path.clone(), sha256));
         assert!(told, "{path} is not whole");
     }
