@@ -18,6 +18,7 @@ const MANIFEST: &str = "\
 bllvm-sdk = { version = \"0.1.0\", binaries = [\"bllvm-keygen\"] }
 bllvm = { version = \"0.1.0\", binaries = [\"bllvm\"] }
 ";
+const TEMPLATE: &str = ".github/release-notes.md";
 const COMPARE: &str = "/repos/{owner}/{repo}/compare/{basehead}";
 
 fn home() -> RepoName {
@@ -30,6 +31,7 @@ async fn with_template(text: &str) -> StageWorld {
     let home = repositories
         .iter_mut()
         .find(|r| r.name == RELEASE_REPOSITORY);
+    home.unwrap().files.insert(TEMPLATE.into(), text.into());
     StageWorld::with(repositories).await
 }
 
