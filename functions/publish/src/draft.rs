@@ -146,7 +146,13 @@ pub async fn publish(
     notes: &str,
     writes: &Writes<'_>,
 ) -> Result<GitHubRelease, Pause> {
-    let latest = is_latest(stage, release).await?;
+    // A draft that is asked to be the latest is refused by GitHub: "Latest release cannot be
+    // draft or prerelease."
+    let make_latest = if release.stop_at_draft {
+        None
+    } else {
+        Some(is_latest(stage, release).await?.to_string())
+    };
     writes.turn().await?;
     let update = ReleaseUpdate {
         body: Some(notes.to_owned()),
@@ -154,7 +160,7 @@ pub async fn publish(
         // What stops at its draft says nothing of it: a later owner may have published it.
         draft: (!release.stop_at_draft).then_some(false),
         prerelease: Some(release.prerelease),
-        make_latest: Some(latest.to_string()),
+        make_latest,
     };
     Ok(stage
         .github
