@@ -67,13 +67,14 @@ impl Page {
     }
 }
 
-/// Of a list the page that is asked for; all of it, up to `most`, where none is.
+/// Of a list the page that is asked for; where none is all of it, or the last `most`.
 pub(super) fn part(uri: &Uri, items: Vec<Value>, most: usize) -> Vec<Value> {
     if parameter(uri, "page")
         .or(parameter(uri, "per_page"))
         .is_none()
     {
-        return items.into_iter().take(most).collect();
+        let skipped = items.len().saturating_sub(most);
+        return items.into_iter().skip(skipped).collect();
     }
     let page = Page::of(uri);
     let skipped = (page.number - 1).saturating_mul(page.size);

@@ -12,7 +12,8 @@ use super::{Answer, By, Shared, Under, answer, name};
 use crate::model::app::Caller;
 use crate::model::refusal::Refusal;
 
-/// Commits of a comparison that is not asked for by pages
+/// Commits of a comparison that is not asked for by pages, of which "the last commit in the
+/// list is the most recent of the entire comparison"
 /// ([GitHub: compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits)).
 const MOST_COMPARED: usize = 250;
 
