@@ -118,6 +118,9 @@ pub struct Script {
     /// Its runs are of one concurrency group: one runs, the newest waits for it, and what
     /// waited before is cancelled without any job.
     pub one_at_a_time: bool,
+    /// Each file ends in a line of JSON that says who built it: repository, commit, run,
+    /// attempt, actor, and the release, version and component that the run was asked for.
+    pub provenance: bool,
 }
 
 impl Default for Script {
@@ -132,6 +135,7 @@ impl Default for Script {
             approval: None,
             ignores_cancel: false,
             one_at_a_time: false,
+            provenance: false,
         }
     }
 }
@@ -225,6 +229,18 @@ pub enum Storage {
     Slow,
     /// Is elsewhere: the download is redirected to this address.
     Elsewhere(String),
+}
+
+impl Artifact {
+    /// The same, where every file ends in this line.
+    pub(crate) fn with_last_line(&self, line: &str) -> Self {
+        let mut other = self.clone();
+        for (_, content) in &mut other.files {
+            content.push(b'\n');
+            content.extend_from_slice(line.as_bytes());
+        }
+        other
+    }
 }
 
 /// How a download differs from what was declared.

@@ -35,7 +35,12 @@ pub use input::{
     Artifact, Corrupt, ForeignRelease, Raw, Repository, Script, Storage, Trigger, Workflow,
 };
 pub use server::{Acceptor, Cutter};
-pub use settings::{Error, Fault, FaultKind, Settings, WebhookFault, WebhookFaultKind};
+pub use settings::{
+    Call, Error, Fault, FaultKind, Foreseen, Settings, Weather, WebhookFault, WebhookFaultKind,
+};
 pub use simulator::Simulator;
-pub use view::{AssetView, Delivery, Exchange, ReleaseView, Request, RunView, TokenView};
+pub use view::{
+    ArtifactView, AssetView, AttemptView, Delivery, Exchange, Moment, ReleaseView, Request, RunView,
+    TokenView,
+};
 pub use webhook::signature;

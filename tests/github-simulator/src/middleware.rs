@@ -21,7 +21,7 @@ use crate::model::app::Caller;
 use crate::model::archive::sha256;
 use crate::model::refusal::Refusal;
 use crate::server::{App, Cutter};
-use crate::settings::FaultKind;
+use crate::settings::{Call, FaultKind};
 use crate::view;
 
 /// Requests an hour, as a personal access token has them.
@@ -60,6 +60,7 @@ pub(crate) async fn handle(
         world.record && of_rest
     });
 
+    let call = (token(&request), method.clone(), path.clone());
     let public = path.starts_with("/_html/") || path.starts_with("/_blob/");
     let caller = authorize(&app, &request, &template);
     let known = caller.as_ref().ok().cloned();
@@ -68,7 +69,7 @@ pub(crate) async fn handle(
         .insert(known.unwrap_or(Caller::Nobody));
     let (mut response, lost) = match caller {
         Err(refusal) if !public => (refusal.into_response(), false),
-        _ => match take_fault(&app, request.method().as_str(), &path) {
+        _ => match foreseen(&app, &call).await {
             Some(FaultKind::Status(status, headers)) => {
                 (refuse(status, "Simulated fault", headers), false)
             }
@@ -76,11 +77,12 @@ pub(crate) async fn handle(
                 let wait = seconds.map(|s| vec![("retry-after".into(), s.to_string())]);
                 (refuse(403, SECONDARY_LIMIT, wait), false)
             }
+            Some(FaultKind::Silence { carried_out: false }) => std::future::pending().await,
             Some(FaultKind::StarterAsset) if !path.starts_with("/uploads/") => {
                 (Refusal::new(502, "Server Error").into_response(), false)
             }
             fault if records => record(&app, &template, request, next, fault).await,
-            fault => carry_out(request, next, fault).await,
+            fault => carry_out(&app, request, next, fault).await,
         },
     };
     if lost {
@@ -177,7 +179,7 @@ async fn record(
     let parameters = names.filter(|n| !n.is_empty()).map(str::to_owned).collect();
     let method = parts.method.to_string();
     let request = Request::from_parts(parts, Body::from(sent.clone()));
-    let (response, lost) = carry_out(request, next, fault).await;
+    let (response, lost) = carry_out(app, request, next, fault).await;
     let (parts, body) = response.into_parts();
     let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| {
         kind.to_str()
@@ -201,8 +203,13 @@ async fn record(
 }
 
 /// Runs the route, with what a fault makes of it; tells whether the answer is lost.
-async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -> (Response, bool) {
-    let (mut lost, mut half) = (false, None);
+async fn carry_out(
+    app: &App,
+    mut request: Request,
+    next: Next,
+    fault: Option<FaultKind>,
+) -> (Response, bool) {
+    let (mut lost, mut half, mut silence) = (false, None, false);
     let mut delay = Duration::ZERO;
     match fault {
         Some(FaultKind::StarterAsset) => {
@@ -218,8 +225,9 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
             delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         }
         Some(FaultKind::Deferred(status, after)) => {
-            return (defer(request, next, status, after).await, false);
+            return (defer(app, request, next, status, after).await, false);
         }
+        Some(FaultKind::Silence { .. }) => silence = true,
         Some(FaultKind::Status(..) | FaultKind::SecondaryLimit(_)) | None => {}
     }
     let conditional =
@@ -233,6 +241,9 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
         Ok(response) => response,
         Err(_) => Refusal::new(500, "Server Error").into_response(),
     };
+    if silence {
+        return std::future::pending().await;
+    }
     match (half, conditional) {
         (Some(half), _) => (first_half(response, half).await, lost),
         (None, Some(known)) => (with_etag(response, known).await, lost),
@@ -241,7 +252,13 @@ async fn carry_out(mut request: Request, next: Next, fault: Option<FaultKind>) -
 }
 
 /// Answers at once; the call is carried out later, or never.
-async fn defer(request: Request, next: Next, status: u16, after: Option<f64>) -> Response {
+async fn defer(
+    app: &App,
+    request: Request,
+    next: Next,
+    status: u16,
+    after: Option<f64>,
+) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(sent) = axum::body::to_bytes(body, usize::MAX).await else {
         return Refusal::new(400, "Unreadable").into_response();
@@ -249,10 +266,10 @@ async fn defer(request: Request, next: Next, status: u16, after: Option<f64>) ->
     if let Some(seconds) = after {
         let delay = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         let request = Request::from_parts(parts, Body::from(sent));
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            next.run(request).await
-        });
+        let carried_out = async move {
+            let _answered_before = next.run(request).await;
+        };
+        app.at(app.now() + delay, Box::pin(carried_out));
     }
     match StatusCode::from_u16(status) {
         Ok(status) if status.is_success() => status.into_response(),
@@ -290,6 +307,32 @@ async fn first_half(response: Response, half: Half) -> Response {
         }
     };
     Response::from_parts(parts, body)
+}
+
+/// What goes wrong with this call: what the weather says, else the next fault.
+async fn foreseen(
+    app: &App,
+    (token, method, path): &(String, String, String),
+) -> Option<FaultKind> {
+    if let Some(weather) = app.weather() {
+        let call = Call {
+            token,
+            method,
+            path,
+        };
+        if let Some(kind) = weather.call(call).await {
+            return Some(kind);
+        }
+    }
+    take_fault(app, method, path)
+}
+
+/// The token that a call carries.
+fn token(request: &Request) -> String {
+    let given = request.headers().get(AUTHORIZATION);
+    let given = given.and_then(|value| value.to_str().ok());
+    let token = given.and_then(|value| value.split_once(' '));
+    token.unwrap_or_default().1.to_owned()
 }
 
 /// The next fault for this call; used up by being taken.

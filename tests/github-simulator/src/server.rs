@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Work};
 use crate::model::{Hook, World};
-use crate::settings::{Error, WebhookFaultKind};
+use crate::settings::{Error, Weather, WebhookFaultKind};
 use crate::webhook;
 
 /// What routes, the clock and the handle share.
@@ -51,6 +51,16 @@ impl App {
     /// What the clock shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Does something when the clock shows this instant.
+    pub(crate) fn at(&self, instant: Timestamp, work: Work) {
+        self.clock.at(instant, work);
+    }
+
+    /// What decides what goes wrong, if anything does beside the faults.
+    pub(crate) fn weather(&self) -> Option<Arc<dyn Weather>> {
+        self.with(|world, _| world.weather.clone())
     }
 
     /// Looks at the world, or changes it, as it is at this instant. What follows from
@@ -102,7 +112,9 @@ impl App {
         let Some(app) = self.this.upgrade() else {
             return;
         };
-        let fault = self.with(|world, _| world.take_webhook_fault(&hook));
+        let weather = self.weather();
+        let fault = weather.and_then(|weather| weather.webhook(&hook.event, &hook.payload));
+        let fault = fault.or_else(|| self.with(|world, _| world.take_webhook_fault(&hook)));
         let late = match fault {
             Some(WebhookFaultKind::Late(seconds)) => Duration::try_from_secs_f64(seconds),
             _ => Ok(Duration::ZERO),

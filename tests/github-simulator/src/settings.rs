@@ -1,7 +1,12 @@
 //! What a simulator is started with, the faults it is told to commit, and why
 //! it could not do what it was asked.
 
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::clock::{Clock, SystemClock};
 
@@ -22,6 +27,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Whether every call of the API and every webhook is kept with what was said.
     pub record: bool,
+    /// What goes wrong beside the faults, asked at every call and webhook.
+    pub weather: Option<Arc<dyn Weather>>,
 }
 
 impl Default for Settings {
@@ -34,8 +41,32 @@ impl Default for Settings {
             webhook: None,
             clock: Arc::new(SystemClock),
             record: false,
+            weather: None,
         }
     }
+}
+
+/// What decides call by call what goes wrong; it may wait before it says so.
+pub trait Weather: Debug + Send + Sync {
+    /// What happens to a call of the API that is authorised; none: it is carried out.
+    fn call<'a>(&'a self, call: Call<'a>) -> Foreseen<'a>;
+
+    /// What happens to a webhook.
+    fn webhook(&self, event: &str, payload: &Value) -> Option<WebhookFaultKind>;
+}
+
+/// What a [`Weather`] says.
+pub type Foreseen<'a> = Pin<Box<dyn Future<Output = Option<FaultKind>> + Send + 'a>>;
+
+/// A call, as a [`Weather`] sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The token that it carries; nothing for what needs none.
+    pub token: &'a str,
+    /// `GET`, `POST`, …
+    pub method: &'a str,
+    /// The path, without the query.
+    pub path: &'a str,
 }
 
 /// Something that goes wrong for the next few matching calls.
@@ -64,12 +95,17 @@ pub enum FaultKind {
     /// Held back for so many real seconds, then carried out even if the caller
     /// has gone.
     Delay(f64),
-    /// Answered with this status at once, and carried out so many real seconds later, or
-    /// never: a dispatch that is accepted though nothing runs, a 502 for what is done.
+    /// Answered with this status at once, and carried out so many seconds of the clock
+    /// later, or never: a dispatch that is accepted though nothing runs, a 502 for what is done.
     Deferred(u16, Option<f64>),
     /// Answered as a secondary limit, with so many seconds to wait if GitHub says how
     /// many; the call has no effect.
     SecondaryLimit(Option<u64>),
+    /// Carried out or not; the caller hears nothing any more.
+    Silence {
+        /// Whether it takes effect.
+        carried_out: bool,
+    },
     /// Carried out, but only the first half of the answer is served, as if that were all.
     CutShort,
     /// Carried out, but the connection closes after the first half of the answer.

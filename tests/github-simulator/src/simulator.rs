@@ -17,7 +17,7 @@ use crate::render::Render;
 use crate::routes;
 use crate::server::{self, Acceptor, Cutter};
 use crate::settings::{Error, Fault, Settings, WebhookFault};
-use crate::view::{Delivery, Exchange, ReleaseView, Request, RunView, TokenView};
+use crate::view::{Delivery, Exchange, Moment, ReleaseView, Request, RunView, TokenView};
 use crate::webhook;
 
 /// A running simulator; dropping it stops it.
@@ -271,6 +271,11 @@ impl Simulator {
     /// Every webhook, in the order in which it came about, if the settings say `record`.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.app.with(|world, _| world.deliveries.clone())
+    }
+
+    /// How releases changed, in the order in which they did, if the settings say `record`.
+    pub fn moments(&self) -> Vec<Moment> {
+        self.app.with(|world, _| world.moments.clone())
     }
 
     /// What receivers said to each of [`deliveries`](Self::deliveries) that is over: its

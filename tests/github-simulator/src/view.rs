@@ -38,6 +38,51 @@ pub struct RunView {
     pub started_at: Option<Timestamp>,
     /// When the latest attempt ended, if it did.
     pub completed_at: Option<Timestamp>,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<AttemptView>,
+    /// What all of them uploaded, oldest first.
+    pub artifacts: Vec<ArtifactView>,
+}
+
+/// One attempt of a run.
+#[derive(Debug, Clone)]
+pub struct AttemptView {
+    /// From 1.
+    pub number: u32,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// Set when completed.
+    pub conclusion: Option<String>,
+    /// When it ended, if it did.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// One artifact of a run.
+#[derive(Debug, Clone)]
+pub struct ArtifactView {
+    /// Its name.
+    pub name: String,
+    /// The attempt that uploaded it.
+    pub attempt: u32,
+    /// Whether it can be downloaded no more.
+    pub expired: bool,
+    /// Whether its download is what was declared.
+    pub sound: bool,
+    /// Path and content of what was packed.
+    pub files: Vec<(String, Bytes)>,
+}
+
+/// What a release looked like from an instant on.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// When.
+    pub time: Timestamp,
+    /// `owner/name`.
+    pub repository: String,
+    /// The release's id.
+    pub id: u64,
+    /// The release; none: it was deleted.
+    pub release: Option<ReleaseView>,
 }
 
 /// A release, drafts included.

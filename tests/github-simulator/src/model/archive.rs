@@ -29,6 +29,10 @@ pub(crate) struct Archive {
     pub(crate) content_type: Option<String>,
     pub(crate) disposition: Option<String>,
     pub(crate) storage: Storage,
+    /// Whether `served` is what is declared.
+    pub(crate) sound: bool,
+    /// What is packed.
+    pub(crate) files: Vec<(String, Bytes)>,
 }
 
 impl Prepared {
@@ -53,7 +57,7 @@ impl Prepared {
 }
 
 impl Archive {
-    fn new(artifact: &Artifact) -> Self {
+    pub(crate) fn new(artifact: &Artifact) -> Self {
         let (full, content_type, disposition) = match artifact.raw.clone() {
             Some(Raw {
                 content,
@@ -81,6 +85,8 @@ impl Archive {
             }
             None => {}
         }
+        let files = artifact.files.iter();
+        let files = files.map(|(name, content)| (name.clone(), content.clone().into()));
         Self {
             name: artifact.name.clone(),
             size: full.len() as u64,
@@ -90,6 +96,8 @@ impl Archive {
             content_type,
             disposition,
             storage: artifact.storage.clone(),
+            sound: artifact.corrupt.is_none(),
+            files: files.collect(),
         }
     }
 }

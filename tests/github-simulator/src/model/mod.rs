@@ -27,8 +27,8 @@ use self::run::{Origin, Run};
 use crate::app::App;
 use crate::input::{ForeignRelease, Repository, Script, Storage, Trigger};
 use crate::render::Render;
-use crate::settings::{Fault, Settings, WebhookFault, WebhookFaultKind};
-use crate::view::{Delivery, Exchange, Request};
+use crate::settings::{Fault, Settings, Weather, WebhookFault, WebhookFaultKind};
+use crate::view::{Delivery, Exchange, Moment, Request};
 
 /// How long a download's address is good for.
 const BLOB_LIFETIME: SignedDuration = SignedDuration::from_secs(60);
@@ -87,6 +87,8 @@ pub(crate) struct World {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) answers: Vec<(String, Option<u16>)>,
+    pub(crate) moments: Vec<Moment>,
+    pub(crate) weather: Option<Arc<dyn Weather>>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) webhook_faults: Vec<WebhookFault>,
     pub(crate) calls: BTreeMap<String, u64>,
@@ -113,6 +115,8 @@ impl World {
             exchanges: Vec::new(),
             deliveries: Vec::new(),
             answers: Vec::new(),
+            moments: Vec::new(),
+            weather: settings.weather,
             faults: Vec::new(),
             webhook_faults: Vec::new(),
             calls: BTreeMap::new(),
@@ -193,6 +197,7 @@ impl World {
         let start = |world: &mut Self, index: usize| {
             let run_name = world.repo(name)?.workflows[index].spec.run_name;
             let origin = Origin {
+                repository: name.to_owned(),
                 event: "repository_dispatch",
                 actor: actor.into(),
                 head_branch: head_branch.clone(),
@@ -246,6 +251,7 @@ impl World {
             .position(|w| w.id == registered.id)
             .unwrap_or_default();
         let origin = Origin {
+            repository: name.to_owned(),
             event: "workflow_dispatch",
             actor,
             head_branch,
@@ -375,6 +381,7 @@ impl World {
             }
         };
         let (release, effect) = repo.put_release(release, change, now)?;
+        self.remember(name, release.id, now);
         let Effect {
             tag_created,
             published,
@@ -391,6 +398,23 @@ impl World {
             );
         }
         Ok(release)
+    }
+
+    /// Keeps what a release looks like from now on, none where it is gone.
+    pub(crate) fn remember(&mut self, name: &str, id: u64, now: Timestamp) {
+        if !self.record {
+            return;
+        }
+        let Some(repo) = self.repos.get(&name.to_lowercase()) else {
+            return;
+        };
+        let release = repo.releases.iter().find(|release| release.id == id);
+        self.moments.push(Moment {
+            time: now,
+            repository: repo.name.clone(),
+            id,
+            release: release.map(Release::view),
+        });
     }
 
     /// A release that somebody made by hand; its id.
@@ -424,6 +448,7 @@ impl World {
             ..Change::default()
         };
         repo.put_release(release, change, now)?;
+        self.remember(name, id, now);
         Ok(id)
     }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::archive::{Archive, Prepared};
 use super::refusal::Refusal;
-use crate::view::RunView;
+use crate::view::{ArtifactView, AttemptView, RunView};
 
 /// GitHub's limit of attempts of one run.
 const MAX_ATTEMPTS: u32 = 50;
@@ -20,6 +20,7 @@ const FOR_EVER: f64 = 1e9;
 /// What started a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
+    pub(crate) repository: String,
     pub(crate) event: &'static str,
     pub(crate) actor: String,
     pub(crate) head_branch: String,
@@ -62,6 +63,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Stored {
     pub(crate) id: u64,
     pub(crate) archive: Archive,
+    /// Of which attempt.
+    pub(crate) attempt: u32,
     pub(crate) created_at: Timestamp,
 }
 
@@ -88,6 +91,29 @@ impl Attempt {
             conclusion: script.conclusion(number),
             started: false,
             completed: false,
+        }
+    }
+}
+
+impl Attempt {
+    fn view(&self) -> AttemptView {
+        AttemptView {
+            number: self.number,
+            asked_at: self.created_at,
+            conclusion: self.completed.then(|| self.conclusion.clone()),
+            completed_at: self.completed.then_some(self.ends_at),
+        }
+    }
+}
+
+impl Stored {
+    fn view(&self) -> ArtifactView {
+        ArtifactView {
+            name: self.archive.name.clone(),
+            attempt: self.attempt,
+            expired: self.archive.expired,
+            sound: self.archive.sound,
+            files: self.archive.files.clone(),
         }
     }
 }
@@ -177,12 +203,18 @@ impl Run {
 
     fn upload(&mut self, succeeded: bool, now: Timestamp, next_id: &mut impl FnMut() -> u64) {
         let script = Arc::clone(&self.script);
-        let archives = if succeeded {
-            &script.archives
+        let attempt = self.latest().number;
+        let (artifacts, archives) = if succeeded {
+            (&script.script.artifacts, &script.archives)
         } else {
-            &script.failed_archives
+            (&script.script.failed_artifacts, &script.failed_archives)
         };
-        for archive in archives {
+        let told = script.script.provenance.then(|| self.provenance());
+        for (artifact, archive) in artifacts.iter().zip(archives) {
+            let archive = match &told {
+                Some(told) => Archive::new(&artifact.with_last_line(told)),
+                None => archive.clone(),
+            };
             // GitHub shows seconds: at high speed a re-run must still be newer.
             let newest = self
                 .artifacts
@@ -193,10 +225,27 @@ impl Run {
                 .max();
             self.artifacts.push(Stored {
                 id: next_id(),
-                archive: archive.clone(),
+                archive,
+                attempt,
                 created_at: newest.map_or(now, |newest| newest.max(now)),
             });
         }
+    }
+
+    /// Who built it, for the last line of each file.
+    fn provenance(&self) -> String {
+        let asked = &self.origin.payload;
+        json!({
+            "repository": self.origin.repository,
+            "commit": self.origin.head_sha,
+            "run": self.id,
+            "attempt": self.latest().number,
+            "actor": self.origin.actor,
+            "release": asked["release"],
+            "version": asked["version"],
+            "component": asked["component"],
+        })
+        .to_string()
     }
 
     pub(crate) fn rerun(
@@ -295,6 +344,8 @@ impl Run {
             dispatched_at: self.created_at,
             started_at: attempt.started.then_some(attempt.starts_at),
             completed_at: attempt.completed.then_some(attempt.ends_at),
+            attempts: self.attempts.iter().map(Attempt::view).collect(),
+            artifacts: self.artifacts.iter().map(Stored::view).collect(),
         }
     }
 }

@@ -21,6 +21,7 @@ fn run(conclusions: &[&str]) -> Run {
         ..Script::default()
     };
     let origin = Origin {
+        repository: "octo-org/octo-repo".into(),
         event: "repository_dispatch",
         actor: "bot".into(),
         head_branch: "main".into(),

@@ -44,7 +44,7 @@ pub(super) async fn list(
 pub(super) async fn upload(
     State(app): Shared,
     Extension(caller): By,
-    Path((owner, repo, id)): Under<u64>,
+    Path((owner, repository, id)): Under<u64>,
     uri: Uri,
     request: axum::extract::Request,
 ) -> Answer {
@@ -91,13 +91,15 @@ pub(super) async fn upload(
             broken,
         };
         let render = world.render.clone();
-        let repo = world.repo(&name(&owner, &repo))?;
+        let repo = world.repo(&name(&owner, &repository))?;
         let asset = repo.release(id)?.add_asset(upload, now)?;
+        let release = repo.release(id)?.clone();
+        let rendered = render.asset(repo, &release, &asset);
+        world.remember(&name(&owner, &repository), id, now);
         if broken {
             return Err(Refusal::new(502, "Server Error"));
         }
-        let release = repo.release(id)?.clone();
-        answer(201, render.asset(repo, &release, &asset))
+        answer(201, rendered)
     })
 }
 
@@ -132,8 +134,9 @@ pub(super) async fn get(
 }
 
 pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
-    app.with(|world, _| {
-        let repo = world.repo(&name(&owner, &repo))?;
+    let name = name(&owner, &repo);
+    app.with(|world, now| {
+        let repo = world.repo(&name)?;
         let owns = |release: &&mut crate::model::release::Release| {
             release.assets.iter().any(|asset| asset.id == id)
         };
@@ -147,6 +150,8 @@ pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u6
             return Err(Refusal::new(422, message));
         }
         release.assets.retain(|asset| asset.id != id);
+        let of = release.id;
+        world.remember(&name, of, now);
         empty(StatusCode::NO_CONTENT)
     })
 }

@@ -132,10 +132,12 @@ pub(super) async fn draft_by_tag(State(app): Shared, body: Bytes) -> Answer {
 
 /// The tag stays.
 pub(super) async fn delete(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
-    app.with(|world, _| {
-        let repo = world.repo(&name(&owner, &repo))?;
+    let name = name(&owner, &repo);
+    app.with(|world, now| {
+        let repo = world.repo(&name)?;
         repo.release(id)?;
         repo.releases.retain(|release| release.id != id);
+        world.remember(&name, id, now);
         empty(StatusCode::NO_CONTENT)
     })
 }

@@ -10,6 +10,7 @@ mod releases;
 mod repositories;
 mod runs;
 mod uploads;
+mod weather;
 mod webhooks;
 
 use std::time::Duration;
