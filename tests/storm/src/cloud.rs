@@ -2,7 +2,9 @@
 //! process, with an account of its own for each driver, and a DynamoDB of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use local_cloud::{LocalCloud, Options, Service};
 use serde_json::json;
@@ -64,10 +66,11 @@ impl Cloud {
         })
     }
 
-    /// DynamoDB.
-    pub(crate) fn dynamo(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::config::Builder::from(&self.aws);
-        aws_sdk_dynamodb::Client::from_conf(config.endpoint_url(&self.table.url).build())
+    /// What makes clients of the table.
+    pub(crate) fn clients(&self) -> Clients {
+        Clients {
+            table_url: self.table.url.clone(),
+        }
     }
 
     /// The ARN of a Lambda function.
@@ -92,6 +95,20 @@ async fn start() -> Result<LocalCloud, local_cloud::Error> {
     LocalCloud::start(&toolchain, Options { log, auth: false }).await
 }
 
+/// Makes clients of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    table_url: String,
+}
+
+impl Clients {
+    /// DynamoDB, with this configuration but for the address.
+    pub(crate) fn dynamo(&self, aws: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(aws);
+        aws_sdk_dynamodb::Client::from_conf(config.endpoint_url(&self.table_url).build())
+    }
+}
+
 /// AWS as an account sees it.
 fn configuration(endpoint: &str, account: &str) -> aws_config::SdkConfig {
     let owner = Credentials::new(account, "local", None, None, "the driver");
@@ -99,6 +116,8 @@ fn configuration(endpoint: &str, account: &str) -> aws_config::SdkConfig {
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new(REGION))
         .endpoint_url(endpoint)
+        // It goes by the machine's clock.
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
         .credentials_provider(SharedCredentialsProvider::new(owner))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build()

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::any;
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
+use commons_domain::times::Speed;
 use commons_runtime::{Config, Stage, Work};
 use commons_webhook::{Door, SigningSecrets};
 use github_simulator::{Repository, Settings, Simulator};
@@ -24,16 +25,18 @@ use crate::clock::VirtualClock;
 use crate::cloud::{self, Cloud};
 use crate::executions::{Execution, Status};
 use crate::functions::FUNCTIONS;
+use crate::gate::Gate;
 use crate::history::Figures;
-use crate::machine::StateMachine;
+use crate::machine::{NameTaken, StateMachine};
+use crate::seats::{SeatClock, Seats};
 use crate::table::TABLE;
-use crate::{deployment, door, endpoint};
+use crate::weather::Weather;
+use crate::{TOKEN, WEBHOOK_SECRET, deployment, door, endpoint, sweeper};
 
 /// When every driver's time begins.
-const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
+pub(crate) const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// Longer than any work takes between two jumps, in real time.
 const PATIENCE: Duration = Duration::from_secs(120);
-const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 
 /// What is released, and how.
 #[derive(Debug)]
@@ -44,15 +47,21 @@ pub struct Options {
     pub release_repository: RepoName,
     /// Whether GitHub sends webhooks.
     pub webhooks: bool,
+    /// Whether the sweeper comes, as the template's schedule has it: time then never ends.
+    pub sweeps: bool,
+    /// What goes wrong.
+    pub weather: Arc<dyn Weather>,
+    /// Whether the simulator keeps all that is said.
+    pub record: bool,
 }
 
 /// A deployment in this process, by a virtual clock.
 pub struct Driver {
     /// GitHub.
-    pub github: Simulator,
+    pub github: Arc<Simulator>,
     /// Step Functions, and what the stages work with.
     pub machine: Arc<StateMachine>,
-    _cloud: Cloud,
+    cloud: Cloud,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -91,13 +100,16 @@ impl Driver {
     pub async fn start(options: Options) -> Result<Self, NotStarted> {
         let clock = VirtualClock::new(BEGINNING);
         let cloud = Cloud::new(WEBHOOK_SECRET).await.map_err(not_started)?;
+        let seats = Seats::new(clock.clone(), options.weather);
         let settings = Settings {
+            token: TOKEN.to_owned(),
+            weather: Some(Arc::clone(&seats) as Arc<dyn github_simulator::Weather>),
+            record: options.record,
             speed: 1.0,
             clock: Arc::new(clock.clone()),
             ..Settings::default()
         };
-        let token = settings.token.clone();
-        let github = Simulator::start(settings).await.map_err(not_started)?;
+        let github = Arc::new(Simulator::start(settings).await.map_err(not_started)?);
         for repository in options.repositories {
             github.add_repository(repository);
         }
@@ -121,9 +133,12 @@ impl Driver {
             .fallback(endpoint::handle)
             .with_state(Arc::clone(&served));
         let (states_url, states_server) = serve(router).await?;
-        let states = aws_sdk_sfn::config::Builder::from(&cloud.aws).endpoint_url(states_url);
-        let states = aws_sdk_sfn::Client::from_conf(states.build());
-        let stage = stage(&cloud, config, states, &clock, token)?;
+        let clients = Clients {
+            cloud: cloud.clients(),
+            states_url,
+            config,
+        };
+        let stage = clients.stage(&cloud.aws, TOKEN.to_owned(), Arc::new(clock.clone()))?;
 
         let secrets = SigningSecrets::read(cloud.aws.clone(), cloud::SIGNING_SECRET.to_owned());
         let door = Door {
@@ -132,28 +147,47 @@ impl Driver {
             states: stage.states.clone(),
             secrets: Arc::new(secrets.await.map_err(not_started)?),
         };
-        let router = Router::new().fallback(any(door::handle)).with_state(door);
+        let behind = door::Behind {
+            door,
+            seats: Arc::clone(&seats),
+        };
+        let router = Router::new().fallback(any(door::handle)).with_state(behind);
         let (door_url, door_server) = serve(router).await?;
         if options.webhooks {
             github.set_webhook(&format!("{door_url}/webhook"), WEBHOOK_SECRET);
         }
+        let lets_in = Arc::clone(&github);
+        let aws = cloud.aws.clone();
+        let behind = aws.http_client().ok_or_else(|| not_started("no client"))?;
+        seats.furnish(Box::new(move |seat, token| {
+            lets_in.add_token(&token);
+            let gate = Gate::new(behind.clone(), seat);
+            let aws = aws.to_builder().http_client(gate).build();
+            let clock = Arc::new(SeatClock(Arc::clone(seat)));
+            let stage = clients.stage(&aws, token, clock);
+            stage.expect("clients like those that were made before")
+        }));
 
         let machine = Arc::new(StateMachine {
             arn: stage.config.state_machine_arn.clone(),
             definition,
             clock,
-            dynamo: cloud.dynamo(),
+            dynamo: cloud.clients().dynamo(&cloud.aws),
             stage,
+            seats,
             executions: <_>::default(),
             events: <_>::default(),
         });
         served
             .set(Arc::downgrade(&machine))
             .map_err(|_| not_started("the endpoint serves already"))?;
+        if options.sweeps {
+            sweeper::begin(&machine).map_err(not_started)?;
+        }
         Ok(Self {
             github,
             machine,
-            _cloud: cloud,
+            cloud,
             servers: vec![states_server, door_server],
         })
     }
@@ -165,6 +199,15 @@ impl Driver {
     pub fn release(&self, version: &str) -> Arc<Execution> {
         let started = self.machine.start(version, json!({ "version": version }));
         started.expect("a version that is started once")
+    }
+
+    /// Starts an execution of this name, by hand.
+    pub fn start_again(
+        &self,
+        name: &str,
+        input: serde_json::Value,
+    ) -> Result<Arc<Execution>, NameTaken> {
+        self.machine.start(name, input)
     }
 
     /// Stops an execution, as a person does in the console.
@@ -205,6 +248,11 @@ impl Driver {
             .iter()
             .filter_map(|execution| execution.whereabouts());
         Whereabouts(parked.collect())
+    }
+
+    /// S3, where nothing goes wrong.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        cloud::s3(&self.cloud.aws)
     }
 
     /// How long it has been since the beginning.
@@ -269,38 +317,48 @@ async fn serve(router: Router) -> Result<(String, JoinHandle<()>), NotStarted> {
     Ok((format!("http://{address}"), server))
 }
 
-/// The clients, as the functions make them from their environment.
-fn stage(
-    cloud: &Cloud,
+/// Simulated seconds per second of the waits between a client's own tries, which go by the
+/// machine's clock.
+const CLIENTS_SPEED: Speed = Speed(1000.0);
+
+/// What clients are made of.
+struct Clients {
+    cloud: cloud::Clients,
+    states_url: String,
     config: Config,
-    states: aws_sdk_sfn::Client,
-    clock: &VirtualClock,
-    token: String,
-) -> Result<Stage, NotStarted> {
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let url = &config.github_api_url;
-    let settings = commons_github::Settings::new(
-        url,
-        SecretString::from(token),
-        Work::Plan,
-        config.speed,
-        Arc::clone(&clock),
-        config.private_transfers,
-    );
-    let settings = settings.map_err(not_started)?;
-    Ok(Stage {
-        github: commons_github::GitHub::new(settings).map_err(not_started)?,
-        store: commons_store::Store::new(
-            cloud.dynamo(),
-            states.clone(),
-            &config.table,
+}
+
+impl Clients {
+    /// The clients, as the functions make them from their environment.
+    fn stage(
+        &self,
+        aws: &aws_config::SdkConfig,
+        token: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Stage, NotStarted> {
+        let states = aws_sdk_sfn::config::Builder::from(aws).endpoint_url(&self.states_url);
+        let states = aws_sdk_sfn::Client::from_conf(states.build());
+        let dynamo = self.cloud.dynamo(aws);
+        let config = self.config.clone();
+        let settings = commons_github::Settings::new(
+            &config.github_api_url,
+            SecretString::from(token),
+            Work::Plan,
+            CLIENTS_SPEED,
             Arc::clone(&clock),
-        ),
-        objects: commons_artifacts::Store::new(cloud::s3(&cloud.aws), &config.bucket),
-        // No key management in this process.
-        signer: None,
-        states,
-        clock,
-        config,
-    })
+            config.private_transfers,
+        );
+        let settings = settings.map_err(not_started)?;
+        let table = &config.table;
+        Ok(Stage {
+            github: commons_github::GitHub::new(settings).map_err(not_started)?,
+            store: commons_store::Store::new(dynamo, states.clone(), table, Arc::clone(&clock)),
+            objects: commons_artifacts::Store::new(cloud::s3(aws), &config.bucket),
+            // No key management in this process.
+            signer: None,
+            states,
+            clock,
+            config,
+        })
+    }
 }

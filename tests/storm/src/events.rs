@@ -36,6 +36,11 @@ impl Events {
         if !ruled.contains(&status) {
             return;
         }
+        let weather = machine.seats.weather();
+        if weather.event_is_lost(&execution.name) {
+            weather.happened(&format!("the event of {} was lost", execution.name));
+            return;
+        }
         let event = json!({
             "source": "aws.states",
             "detail-type": "Step Functions Execution Status Change",
@@ -58,10 +63,10 @@ impl Events {
     }
 }
 
-async fn deliver(machine: &StateMachine, event: Value) {
+async fn deliver(machine: &Arc<StateMachine>, event: Value) {
     let mut waits = RETRIES.into_iter();
     loop {
-        let settled = functions::call(machine.stage.clone(), "settle", event.clone()).await;
+        let settled = functions::call(machine, "settle", event.clone()).await;
         let Err(failure) = settled else { return };
         tracing::warn!(
             error = failure.error,

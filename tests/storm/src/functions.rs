@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -10,15 +13,81 @@ use lambda_runtime::Diagnostic;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::asl::Failure;
+use crate::machine::StateMachine;
+use crate::seats::Told;
 
 /// The functions that the definition names, as `${PlanFunctionArn}`, and the crates that
 /// are deployed under these names.
 pub const FUNCTIONS: [&str; 6] = ["plan", "dispatch", "poll", "collect", "publish", "settle"];
 
-/// Calls a function by its name.
-pub async fn call(stage: Stage, function: &str, payload: Value) -> Result<Value, Failure> {
+/// Calls a function by its name, as Lambda does for Step Functions: the answer is the
+/// function's, or what is seen of its death.
+pub async fn call(
+    machine: &Arc<StateMachine>,
+    function: &str,
+    payload: Value,
+) -> Result<Value, Failure> {
+    let (version, component) = about(&payload);
+    let (seated, told) = machine.seats.sit(function, &version, &component);
+    seated.seat().take_turn().await;
+    let function = function.to_owned();
+    let working = async move {
+        let answer = run(seated.stage().clone(), &function, payload).await;
+        drop(seated);
+        answer
+    };
+    match until_told(tokio::spawn(working), told).await {
+        Ok(answer) => answer,
+        Err(Told::Died) => Err(Failure {
+            error: "Runtime.ExitError".into(),
+            cause: "the function was killed".into(),
+        }),
+        Err(Told::Missed) => Err(Failure {
+            error: "Lambda.Unknown".into(),
+            cause: "the function was not heard of any more".into(),
+        }),
+    }
+}
+
+/// Waits for a function's end, or for what is told of it before. Who has died does
+/// nothing any more; who is missed goes on.
+pub(crate) async fn until_told<T>(
+    working: JoinHandle<T>,
+    told: oneshot::Receiver<Told>,
+) -> Result<T, Told> {
+    let mut working = working;
+    let told = tokio::select! {
+        done = &mut working => {
+            return Ok(done.expect("a function's panic is caught within"));
+        }
+        Ok(told) = told => told,
+    };
+    if told == Told::Died {
+        working.abort();
+        // An error: it was aborted. Else its last call was its end.
+        let _ = working.await;
+    }
+    Err(told)
+}
+
+/// The version and the component that a call is about.
+fn about(payload: &Value) -> (String, String) {
+    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str);
+    let of_key = text("/release").and_then(|key| key.rsplit('/').next());
+    // Plan's and Settle's; an event's input is text.
+    let of_input = text("/input/version").map(str::to_owned);
+    let of_event = text("/detail/input").and_then(|input| serde_json::from_str(input).ok());
+    let of_event = of_event.and_then(|input: Value| Some(input["version"].as_str()?.to_owned()));
+    let version = of_key.map(str::to_owned).or(of_input).or(of_event);
+    let component = text("/component").unwrap_or_default().to_owned();
+    (version.unwrap_or_default(), component)
+}
+
+async fn run(stage: Stage, function: &str, payload: Value) -> Result<Value, Failure> {
     match function {
         "plan" => invoke(commons_plan::call, stage, payload).await,
         "dispatch" => invoke(commons_dispatch::handle, stage, payload).await,
@@ -49,7 +118,7 @@ where
     let input = serde_json::from_value(payload)
         .map_err(|error| failed("serde_json::error::Error", error.to_string()))?;
     // A task of its own: a panic ends the function, not who calls it.
-    match tokio::spawn(handle(stage, input)).await {
+    match Killed(tokio::spawn(handle(stage, input))).await {
         Ok(Ok(output)) => serde_json::to_value(output)
             .map_err(|error| failed("serde_json::error::Error", error.to_string())),
         Ok(Err(error)) => {
@@ -57,6 +126,23 @@ where
             Err(failed(&diagnostic.error_type, diagnostic.error_message))
         }
         Err(error) => Err(failed("Runtime.ExitError", error.to_string())),
+    }
+}
+
+/// A function, which dies with who waits for it.
+struct Killed<T>(JoinHandle<T>);
+
+impl<T> Future for Killed<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Killed<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -199,13 +199,13 @@ impl Run<'_> {
         match &task.resource {
             Resource::Function(function) => {
                 let payload = self.fill(task.parameters.as_ref(), input, None)?;
-                let (function, stage) = (function.clone(), self.step_functions.stage.clone());
+                let (function, machine) = (function.clone(), Arc::clone(self.step_functions));
                 let called = self
                     .execution
                     .park(clock, (name, "running"), until, |waker| {
                         // A function runs on when its execution is ended.
                         clock.spawn(async move {
-                            let answer = functions::call(stage, &function, payload).await;
+                            let answer = functions::call(&machine, &function, payload).await;
                             waker.wake(Wake::Answer(answer));
                         });
                     });
@@ -215,12 +215,14 @@ impl Run<'_> {
                 let executions = &self.step_functions.executions;
                 let token = executions.token();
                 let parameters = self.fill(task.parameters.as_ref(), input, Some(&token))?;
-                let dynamo = self.step_functions.dynamo.clone();
+                let machine = Arc::clone(self.step_functions);
                 let what = (name, "waiting for its token");
                 let answered = self.execution.park(clock, what, until, |waker| {
                     executions.open(&token, waker.clone());
                     clock.spawn(async move {
-                        let updated = functions::update_item(&dynamo, parameters).await;
+                        let turn = machine.seats.turn().await;
+                        let updated = functions::update_item(&machine.dynamo, parameters).await;
+                        drop(turn);
                         if let Err(failure) = updated {
                             waker.wake(Wake::Answer(Err(failure)));
                         }

@@ -21,13 +21,26 @@ mod endpoint;
 mod events;
 mod executions;
 mod functions;
+mod gate;
 mod history;
 mod interpreter;
 mod machine;
 mod map_run;
+mod seats;
+pub mod storm;
+mod sweeper;
 mod table;
+pub mod weather;
 
 pub use driver::{Driver, NotStarted, Options, Stuck, Whereabouts};
 pub use executions::{Answered, Execution, Executions, Progress, Status, Wake};
 pub use history::{Figures, History};
 pub use machine::{NameTaken, StateMachine};
+pub use seats::Seats;
+
+/// What every token for GitHub and the secret of webhooks begin with: nothing that is
+/// written anywhere may hold it.
+pub const CANARY: &str = "canary-0d1f7c";
+/// The tokens for GitHub, but for the number of the seat.
+const TOKEN: &str = "canary-0d1f7c-token";
+const WEBHOOK_SECRET: &str = "canary-0d1f7c-webhook";

@@ -12,6 +12,7 @@ use crate::clock::VirtualClock;
 use crate::events::Events;
 use crate::executions::{Execution, Executions, Status};
 use crate::interpreter;
+use crate::seats::Seats;
 
 /// The deployed state machine, and what its functions work with.
 pub struct StateMachine {
@@ -21,8 +22,10 @@ pub struct StateMachine {
     pub definition: Definition,
     /// The time.
     pub clock: VirtualClock,
-    /// What the functions work with.
+    /// What the functions work with, where nothing goes wrong: for who looks on.
     pub stage: Stage,
+    /// Where calls of functions sit.
+    pub seats: Arc<Seats>,
     /// For the definition's own calls.
     pub dynamo: aws_sdk_dynamodb::Client,
     /// What it runs and ran.

@@ -4,11 +4,14 @@ mod asked;
 mod manifests;
 mod published;
 mod settled;
+mod stormy;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use commons_domain::names::RepoName;
 use github_simulator::{Repository, fixture_repositories};
+use storm::weather::Fair;
 use storm::{Driver, Execution, Options, Progress, Status};
 
 /// A child's history may have 25,000 events; a fifth of that leaves room for a build
@@ -40,6 +43,9 @@ async fn driver(repositories: Vec<Repository>, webhooks: bool) -> Driver {
         repositories,
         release_repository: RepoName::new(RELEASE_REPOSITORY).expect("a name"),
         webhooks,
+        sweeps: false,
+        weather: Arc::new(Fair),
+        record: false,
     };
     Driver::start(options).await.expect("a driver")
 }

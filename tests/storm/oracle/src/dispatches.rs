@@ -1,0 +1,73 @@
+//! When builds were dispatched.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{Run, Say, Seen, What};
+
+/// A run that has not appeared by then is given up.
+const GIVEN_UP: SignedDuration = SignedDuration::from_mins(10);
+
+pub(crate) fn judge(seen: &Seen, say: Say<'_>) {
+    let started = seen.started();
+    for (index, (version, component, run)) in started.iter().enumerate() {
+        let what = || format!("{component} of {version}, run {}", run.id);
+        let earlier: Vec<&Run> = started[..index]
+            .iter()
+            .filter(|(v, c, _)| v == version && c == component)
+            .map(|(_, _, run)| *run)
+            .collect();
+        for before in &earlier {
+            if is_on_its_way(seen, before, asked_at(run)) {
+                let why = format!("{} while run {} was on its way", what(), before.id);
+                say(What::DoubleDispatches, why);
+            }
+            if is_green(seen, before, asked_at(run))
+                && !seen
+                    .asked_again
+                    .contains(&((*version).to_owned(), (*component).to_owned()))
+            {
+                let why = format!("{} after run {} was green", what(), before.id);
+                say(What::RebuiltGreen, why);
+            }
+        }
+        let asked = seen.asked.get(*version).and_then(|all| all.get(*component));
+        for required in asked.map(|a| a.requires.as_slice()).unwrap_or_default() {
+            let green = started.iter().any(|(v, c, other)| {
+                let at = other.green_at();
+                v == version && c == required && at.is_some_and(|at| at <= run.created_at)
+            });
+            if !green {
+                say(
+                    What::EarlyDispatches,
+                    format!("{} before {required} was green", what()),
+                );
+            }
+        }
+    }
+}
+
+/// When a dispatch was made: its run may have come about later.
+fn asked_at(run: &Run) -> Timestamp {
+    let told = run.payload["timestamp"].as_str();
+    let told = told.and_then(|told| told.parse().ok());
+    told.map_or(run.created_at, |told: Timestamp| told.min(run.created_at))
+}
+
+/// Whether a dispatch that was made before was still waited for: its run had not ended,
+/// nobody had asked for its end, and it could still appear.
+fn is_on_its_way(seen: &Seen, before: &Run, now: Timestamp) -> bool {
+    let over = before.over_at().is_some_and(|over| over <= now);
+    let cancelled = seen.cancelled_at(before).is_some_and(|at| at <= now);
+    let late = before.created_at > asked_at(before) + GIVEN_UP;
+    let given_up = late || before.created_at > now && now > asked_at(before) + GIVEN_UP;
+    !over && !cancelled && !given_up
+}
+
+/// Whether a run was green, and what it built could be had and verified: else its build
+/// has failed after all. One whose end was asked for, or that came too late, is no build's.
+fn is_green(seen: &Seen, before: &Run, now: Timestamp) -> bool {
+    let green = before.green_at().is_some_and(|at| at <= now);
+    let usable = before.artifacts.iter().all(crate::Artifact::is_usable);
+    let late = before.created_at > asked_at(before) + GIVEN_UP;
+    green && usable && !late && seen.cancelled_at(before).is_none()
+}

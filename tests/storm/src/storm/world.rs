@@ -1,0 +1,198 @@
+//! Plays a plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commons_domain::names::RepoName;
+use serde_json::Value;
+use storm_oracle::{Counts, Finding, Seen, judge};
+
+use super::evidence;
+use super::log;
+use super::people::People;
+use super::plan::Plan;
+use super::skies::Skies;
+use crate::driver::BEGINNING;
+use crate::{Driver, Options, Stuck};
+
+/// Whatever has no end by then has none: a release ends by its time after seven days, and
+/// is started again at most four times.
+const LONGEST: Duration = Duration::from_secs(40 * 86_400);
+/// What comes after the last end: late runs, sweeps, zombies.
+const AFTERMATH: Duration = Duration::from_secs(2 * 3600);
+
+/// What came of a plan.
+#[derive(Debug)]
+pub struct Played {
+    /// What went wrong.
+    pub findings: Vec<Finding>,
+    /// The faults that happened.
+    pub faults: Vec<String>,
+    /// The names of the faults that were drawn.
+    pub drawn: BTreeSet<String>,
+    /// How many versions were published.
+    pub published: usize,
+    /// How long it took, in the plan's time.
+    pub virtual_time: Duration,
+    /// What GitHub was asked, in order: the same for the same plan.
+    pub trace: u64,
+}
+
+impl Played {
+    /// The findings, counted.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.findings)
+    }
+}
+
+/// A plan that is being played: for who changes what it comes to.
+pub struct World {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Its weather.
+    pub skies: Arc<Skies>,
+    /// The deployment.
+    pub driver: Driver,
+    people: Arc<People>,
+    before: u64,
+}
+
+impl World {
+    /// Starts a deployment for a plan, and everybody around it.
+    pub async fn begin(plan: Plan) -> Result<Self, String> {
+        Self::begin_under(plan, |skies| skies).await
+    }
+
+    /// The same under other skies, which may be over the plan's own.
+    pub async fn begin_under<W>(
+        plan: Plan,
+        over: impl FnOnce(Arc<Skies>) -> Arc<W>,
+    ) -> Result<Self, String>
+    where
+        W: crate::weather::Weather + 'static,
+    {
+        // What stages draw by chance.
+        fastrand::seed(plan.seed);
+        let plan = Arc::new(plan);
+        let skies = Arc::new(Skies::new(Arc::clone(&plan), BEGINNING));
+        let repository = RepoName::new(&plan.release_repository);
+        let options = Options {
+            repositories: plan.repositories(),
+            release_repository: repository.map_err(|error| error.to_string())?,
+            webhooks: true,
+            sweeps: true,
+            weather: over(Arc::clone(&skies)),
+            record: true,
+        };
+        let driver = Driver::start(options).await;
+        let driver = driver.map_err(|error| error.to_string())?;
+        skies.over(&driver.github);
+        let people = People::begin(&plan, &skies, &driver);
+        Ok(Self {
+            plan,
+            skies,
+            driver,
+            people,
+            before: log::leaks(),
+        })
+    }
+
+    /// Runs to the end, and a while longer.
+    pub async fn run(&self) -> Result<(), Stuck> {
+        let driver = &self.driver;
+        let over = |driver: &Driver| self.people.are_done() || driver.elapsed() > LONGEST;
+        driver.run_until(over).await?;
+        let until = driver.elapsed() + AFTERMATH;
+        driver.run_until(|driver| driver.elapsed() > until).await
+    }
+
+    /// What the oracle is shown.
+    pub async fn seen(&self) -> Result<Seen, String> {
+        let machine = &self.driver.machine;
+        let mut seen = evidence::at_github(&self.plan, &self.driver.github);
+        seen.table = evidence::table(&machine.dynamo, &machine.stage.config.table).await?;
+        seen.ends = evidence::ends(&self.plan, &self.driver);
+        seen.asked_again = self.people.asked_again().into_iter().collect();
+        let items = seen.table.iter().map(Value::to_string);
+        let items: Vec<_> = items.map(|item| ("the table".to_owned(), item)).collect();
+        seen.written.extend(items);
+        for execution in machine.executions.list() {
+            let failure = execution.progress().failure.map(|f| f.cause);
+            let text = format!("{} {}", execution.input, failure.unwrap_or_default());
+            seen.written.push((execution.name.clone(), text));
+        }
+        for (place, text) in self.objects().await? {
+            seen.written.push((place, text));
+        }
+        if log::leaks() > self.before {
+            let told = ("the functions' log".to_owned(), crate::CANARY.to_owned());
+            seen.written.push(told);
+        }
+        Ok(seen)
+    }
+
+    /// The lists in the bucket.
+    async fn objects(&self) -> Result<Vec<(String, String)>, String> {
+        let objects = &self.driver.machine.stage.objects;
+        let s3 = self.driver.s3();
+        let bucket = &self.driver.machine.stage.config.bucket;
+        let mut pages = s3.list_objects_v2().bucket(bucket).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| format!("the bucket: {error}"))?;
+            for key in page.contents().iter().filter_map(|object| object.key()) {
+                if key.ends_with(".json") {
+                    let bytes = objects.get_bytes(key).await;
+                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    found.push((key.to_owned(), String::from_utf8_lossy(&bytes).into()));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Judges what came of it.
+    pub async fn judged(&self) -> Result<Played, String> {
+        let seen = self.seen().await?;
+        let releases = self.driver.github.releases(&self.plan.release_repository);
+        let asked = |tag: &str| seen.asked.contains_key(tag);
+        Ok(Played {
+            findings: judge(&seen),
+            faults: self.skies.log(),
+            drawn: self.skies.drawn(),
+            published: releases
+                .iter()
+                .filter(|r| !r.draft && asked(&r.tag_name))
+                .count(),
+            virtual_time: self.driver.elapsed(),
+            trace: trace(&seen),
+        })
+    }
+}
+
+fn trace(seen: &Seen) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    for request in &seen.requests {
+        // Downloads lie at addresses that nobody guesses.
+        if !request.path.starts_with("/_blob/") {
+            (&request.method, &request.path, request.status).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// Plays a plan to its end.
+pub async fn play(plan: Plan) -> Result<Played, String> {
+    let world = World::begin(plan).await?;
+    let ran = world.run().await;
+    let mut played = world.judged().await?;
+    if let Err(stuck) = ran {
+        played.findings.push(Finding {
+            what: storm_oracle::What::Stuck,
+            why: stuck.to_string(),
+        });
+    }
+    Ok(played)
+}

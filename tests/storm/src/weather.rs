@@ -1,0 +1,104 @@
+//! What goes wrong in a deployment, asked for each call of a function, each call to
+//! GitHub and each event; and the log of what really did.
+
+use std::fmt;
+
+use github_simulator::{FaultKind, WebhookFaultKind};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One call of a function, named so that it is the same in every run of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Invocation {
+    /// `plan`, `dispatch`, …, or `webhook`.
+    pub function: String,
+    /// The release's version; nothing where the call is about none.
+    pub version: String,
+    /// The component; nothing where the call is about none.
+    pub component: String,
+    /// The how-manieth call of this function about that, from 1.
+    pub nth: u32,
+}
+
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            function,
+            version,
+            component,
+            nth,
+        } = self;
+        write!(f, "{function} {version} {component} ({nth})")
+    }
+}
+
+/// What happens to a function, at one of its calls to AWS or GitHub.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Strike {
+    /// At this call, from 1, or the first one after it that it can happen to.
+    pub call: u32,
+    /// What.
+    pub kind: StrikeKind,
+}
+
+/// What happens at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrikeKind {
+    /// The function is killed, and the call never made.
+    DieBefore,
+    /// The call is carried out, and the function killed before it hears so.
+    DieAfter,
+    /// The call is carried out, and the connection ends without an answer.
+    AnswerLost,
+    /// This call and so many after it are refused: 5xx, or as too many.
+    Refused(u32),
+    /// The function stands still for so many seconds.
+    Slow(f64),
+    /// As `Slow`, and the state machine takes it for dead meanwhile: what goes on is a
+    /// zombie beside its own retry.
+    Zombie(f64),
+}
+
+/// What goes wrong. Everything is decided by what is named, and not by when it is asked.
+pub trait Weather: fmt::Debug + Send + Sync {
+    /// What happens to a call of a function.
+    fn strike(&self, invocation: &Invocation) -> Option<Strike>;
+
+    /// What happens to a call to GitHub, whoever makes it.
+    fn github(&self, now: Timestamp, method: &str, path: &str) -> Option<FaultKind>;
+
+    /// What happens to a webhook.
+    fn webhook(&self, event: &str, payload: &Value) -> Option<WebhookFaultKind>;
+
+    /// Whether the event that an execution has ended is lost.
+    fn event_is_lost(&self, execution: &str) -> bool;
+
+    /// Something of this has happened.
+    fn happened(&self, what: &str);
+}
+
+/// Nothing goes wrong.
+#[derive(Debug)]
+pub struct Fair;
+
+impl Weather for Fair {
+    fn strike(&self, _: &Invocation) -> Option<Strike> {
+        None
+    }
+
+    fn github(&self, _: Timestamp, _: &str, _: &str) -> Option<FaultKind> {
+        None
+    }
+
+    fn webhook(&self, _: &str, _: &Value) -> Option<WebhookFaultKind> {
+        None
+    }
+
+    fn event_is_lost(&self, _: &str) -> bool {
+        false
+    }
+
+    fn happened(&self, _: &str) {}
+}
