@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod plan;
 mod program;
+mod storm;
 mod timeline;
 mod verify;
 
@@ -29,6 +30,8 @@ enum Command {
     Timeline(timeline::Arguments),
     /// Download a published release and check all of it.
     Verify(verify::Arguments),
+    /// Release many versions while everything goes wrong, and judge what came of it.
+    Storm(storm::Arguments),
     /// Measure this machine's throughput beside its bars.
     Bench(bench::Arguments),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Timeline(arguments) => timeline::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Storm(arguments) => storm::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

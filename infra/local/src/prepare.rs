@@ -225,6 +225,13 @@ pub async fn build_verify(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result
     Ok(target().join("debug"))
 }
 
+/// Builds `storm` in release mode, which releases while everything goes wrong; the folder
+/// that holds it.
+pub async fn build_storm(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
+    build(&["--release", "--package", "storm"], progress).await?;
+    Ok(target().join("release"))
+}
+
 /// Builds `bench` in release mode, which measures; the folder that holds it.
 pub async fn build_bench(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
     build(&["--release", "--package", "bench"], progress).await?;

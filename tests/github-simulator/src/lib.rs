@@ -40,7 +40,7 @@ pub use settings::{
 };
 pub use simulator::Simulator;
 pub use view::{
-    ArtifactView, AssetView, AttemptView, Delivery, Exchange, Moment, ReleaseView, Request, RunView,
-    TokenView,
+    ArtifactView, AssetView, AttemptView, Delivery, Exchange, Moment, ReleaseView, Request,
+    RunView, TokenView,
 };
 pub use webhook::signature;

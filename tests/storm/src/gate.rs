@@ -11,8 +11,10 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::seats::{Seat, Verdict};
+use crate::weather::Planted;
 
 /// What AWS says when it is overloaded, in DynamoDB's and Step Functions' protocol.
 const OVERLOADED: &str = r#"{"__type":"com.amazonaws#InternalServerError","message":"overloaded"}"#;
@@ -69,15 +71,15 @@ impl HttpConnector for GateConnector {
         HttpConnectorFuture::new(async move {
             let what = name(&request);
             match seat.meet(&what, None).await {
-                Verdict::Pass => behind.call(request).await,
+                Verdict::Pass => send(&behind, &seat, &what, request).await,
                 Verdict::DieBefore => std::future::pending().await,
                 Verdict::DieAfter => {
-                    let _nobody_hears_it = behind.call(request).await;
+                    let _nobody_hears_it = send(&behind, &seat, &what, request).await;
                     seat.die();
                     std::future::pending().await
                 }
                 Verdict::AnswerLost => {
-                    let _nobody_hears_it = behind.call(request).await;
+                    let _nobody_hears_it = send(&behind, &seat, &what, request).await;
                     let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
                     Err(ConnectorError::io(lost.into()))
                 }
@@ -87,9 +89,43 @@ impl HttpConnector for GateConnector {
     }
 }
 
+/// Sends a request as it is, or as a planted bug has it.
+async fn send(
+    behind: &SharedHttpConnector,
+    seat: &Seat,
+    what: &str,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    let body = request.body().bytes().unwrap_or_default();
+    let body = String::from_utf8_lossy(body).into_owned();
+    match seat.planted(what, &body) {
+        None => behind.call(request).await,
+        Some(Planted::Sent(other)) => {
+            let length = other.len().to_string();
+            request.headers_mut().insert("content-length", length);
+            *request.body_mut() = SdkBody::from(other);
+            behind.call(request).await
+        }
+        Some(Planted::Answered(answer)) => Ok(said(200, answer)),
+        Some(Planted::Misread(misread)) => {
+            let response = behind.call(request).await?;
+            let status = response.status().as_u16();
+            let body = ByteStream::new(response.into_body()).collect().await;
+            let body = body.map_err(|error| ConnectorError::io(error.into()))?;
+            let mut answer = serde_json::from_slice(&body.into_bytes()).unwrap_or_default();
+            misread(&mut answer);
+            Ok(said(status, answer.to_string()))
+        }
+    }
+}
+
+fn said(status: u16, body: String) -> HttpResponse {
+    let status = StatusCode::try_from(status).expect("a status");
+    HttpResponse::new(status, SdkBody::from(body))
+}
+
 fn overloaded() -> HttpResponse {
-    let status = StatusCode::try_from(500).expect("a status");
-    HttpResponse::new(status, SdkBody::from(OVERLOADED))
+    said(500, OVERLOADED.to_owned())
 }
 
 /// The action, or for S3 method and path.

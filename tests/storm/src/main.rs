@@ -1,14 +1,15 @@
 //! `storm`: what the `commons` command builds in release mode and starts.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use storm::storm::plan::Plan;
 use storm::storm::report::Report;
 use storm::storm::run::{Done, Size};
-use storm::storm::{log, odds, run, shrink};
+use storm::storm::world::Played;
+use storm::storm::{local, log, odds, run, shrink};
 
 #[derive(Parser)]
 struct Arguments {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let stormed = match &arguments.replay {
-        Some(path) => replay(path),
+        Some(path) => replay(path, &arguments.out),
         None => storm(&arguments),
     };
     match stormed {
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(path: &PathBuf) -> Result<Report, String> {
+fn replay(path: &Path, out: &Path) -> Result<Report, String> {
     log::watch();
     let told = |error: String| format!("{}: {error}", path.display());
     let text = std::fs::read(path).map_err(|error| told(error.to_string()))?;
@@ -75,6 +76,7 @@ fn replay(path: &PathBuf) -> Result<Report, String> {
     for finding in &played.findings {
         eprintln!("{finding}");
     }
+    tell_story(out, plan.seed, &played)?;
     let mut report = Report {
         releases: plan.versions.len(),
         seconds: began.elapsed().as_secs_f64(),
@@ -92,16 +94,24 @@ fn storm(arguments: &Arguments) -> Result<Report, String> {
         at_once: arguments.jobs.unwrap_or(cores),
     };
     let mut wrong = Vec::new();
-    let report = run::run(size, |done, report| {
+    let mut report = run::run(size, |done, report| {
         tell(done, report, size.releases);
+        if let Ok(played) = &done.played
+            && !played.story.is_empty()
+            && let Err(error) = tell_story(&arguments.out, done.plan.seed, played)
+        {
+            eprintln!("{error}");
+        }
         let is_wrong = done.played.as_ref().is_ok_and(|p| !p.findings.is_empty());
         if is_wrong {
             wrong.push(done.plan.clone());
         }
     })?;
-    let fifth = (size.releases / 20).max(10);
-    let local = arguments.local.unwrap_or(fifth);
-    let _ = local; // LOCAL
+    let twentieth = (size.releases / 20).max(10);
+    let local = arguments.local.unwrap_or(twentieth);
+    local::run(local, arguments.seed, &mut report, |line| {
+        eprintln!("{line}")
+    })?;
     for plan in wrong {
         keep(&plan, arguments)?;
     }
@@ -112,8 +122,8 @@ fn storm(arguments: &Arguments) -> Result<Report, String> {
 fn tell(done: &Done, report: &Report, of: usize) {
     let mut out = std::io::stderr();
     let line = format!(
-        "{} of {of} releases, {} builds, {} faults, {:.0} s",
-        report.releases, report.builds, report.faults_injected, report.seconds
+        "{} of {of} releases, {} builds, {} faults, {:.0} s; seed {}",
+        report.releases, report.builds, report.faults_injected, report.seconds, done.plan.seed
     );
     // What cannot be told is not worth an end.
     let _ = if out.is_terminal() {
@@ -127,6 +137,14 @@ fn tell(done: &Done, report: &Report, of: usize) {
         let again = format!("--releases {versions} --seed {} --local 0", done.plan.seed);
         let _ = writeln!(out, "\n{finding}\n  again: cargo commons storm {again}");
     }
+}
+
+/// Writes what happened, a line each.
+fn tell_story(folder: &Path, seed: u64, played: &Played) -> Result<(), String> {
+    let path = folder.join(format!("{seed}.txt"));
+    let told = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::create_dir_all(folder).map_err(told)?;
+    std::fs::write(&path, played.story.join("\n")).map_err(told)
 }
 
 /// Writes a plan that went wrong, and the smallest that does so too.
@@ -143,6 +161,7 @@ fn keep(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
     };
     write(format!("{}.json", plan.seed), plan)?;
     let played = run::here(plan.clone())?;
+    tell_story(folder, plan.seed, &played)?;
     if played.findings.is_empty() {
         eprintln!("it did not go wrong again: there is nothing to shrink");
         return Ok(());

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::clock::{Busy, VirtualClock};
-use crate::weather::{Invocation, Strike, StrikeKind, Weather};
+use crate::weather::{Invocation, Planted, Strike, StrikeKind, Weather};
 
 /// No answer of GitHub's is waited for longer.
 const GITHUB_DEADLINE: Duration = Duration::from_secs(10);
@@ -314,13 +314,22 @@ impl Seat {
         }
     }
 
+    /// The bug that is planted into who sits here, for a request to AWS.
+    pub(crate) fn planted(&self, what: &str, body: &str) -> Option<Planted> {
+        let invocation = locked(&self.sitting).as_ref()?.invocation.clone();
+        let planted = self.weather.planted(&invocation, what, body)?;
+        self.weather
+            .happened(&format!("a bug in {invocation}: {what}"));
+        Some(planted)
+    }
+
     /// Counts a call; what happens at it.
     fn struck(&self, what: &str, github: bool) -> Option<StrikeKind> {
         let mut sitting = locked(&self.sitting);
         let sitting = sitting.as_mut()?;
         sitting.calls += 1;
         let strike = sitting.strike.as_mut()?;
-        if sitting.calls < strike.call {
+        if !self.weather.hits(strike, sitting.calls, what) {
             return None;
         }
         // A request to GitHub does not outlive its deadline: a zombie is made elsewhere.

@@ -61,10 +61,25 @@ pub enum StrikeKind {
     Zombie(f64),
 }
 
+/// What a planted bug makes of a request.
+pub enum Planted {
+    /// This is sent instead.
+    Sent(String),
+    /// Nothing is sent, and this is the answer.
+    Answered(String),
+    /// The answer is understood as this makes it.
+    Misread(Box<dyn Fn(&mut Value) + Send>),
+}
+
 /// What goes wrong. Everything is decided by what is named, and not by when it is asked.
 pub trait Weather: fmt::Debug + Send + Sync {
     /// What happens to a call of a function.
     fn strike(&self, invocation: &Invocation) -> Option<Strike>;
+
+    /// Whether a strike happens at this call of its function, from 1, or later.
+    fn hits(&self, strike: &Strike, call: u32, _what: &str) -> bool {
+        call >= strike.call
+    }
 
     /// What happens to a call to GitHub, whoever makes it.
     fn github(&self, now: Timestamp, method: &str, path: &str) -> Option<FaultKind>;
@@ -74,6 +89,12 @@ pub trait Weather: fmt::Debug + Send + Sync {
 
     /// Whether the event that an execution has ended is lost.
     fn event_is_lost(&self, execution: &str) -> bool;
+
+    /// A bug that is planted into a function, at its request to AWS: the action, or for S3
+    /// method and path, and the body.
+    fn planted(&self, _who: &Invocation, _what: &str, _body: &str) -> Option<Planted> {
+        None
+    }
 
     /// Something of this has happened.
     fn happened(&self, what: &str);

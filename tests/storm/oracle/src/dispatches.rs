@@ -4,11 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{Run, Say, Seen, What};
 
-/// A run that has not appeared by then is given up.
-const GIVEN_UP: SignedDuration = SignedDuration::from_mins(10);
+/// A run that has not appeared by then is given up; in a release's own time.
+const GIVEN_UP: f64 = 600.0;
+
+/// When a dispatch is given up.
+fn given_up_at(seen: &Seen, run: &Run) -> Timestamp {
+    let wait = (GIVEN_UP / seen.speed * 1000.0) as i64;
+    asked_at(run) + SignedDuration::from_millis(wait)
+}
 
 pub(crate) fn judge(seen: &Seen, say: Say<'_>) {
-    let started = seen.started();
+    let mut started = seen.started();
+    started.sort_by_key(|(_, _, run)| asked_at(run));
     for (index, (version, component, run)) in started.iter().enumerate() {
         let what = || format!("{component} of {version}, run {}", run.id);
         let earlier: Vec<&Run> = started[..index]
@@ -34,7 +41,7 @@ pub(crate) fn judge(seen: &Seen, say: Say<'_>) {
         for required in asked.map(|a| a.requires.as_slice()).unwrap_or_default() {
             let green = started.iter().any(|(v, c, other)| {
                 let at = other.green_at();
-                v == version && c == required && at.is_some_and(|at| at <= run.created_at)
+                v == version && c == required && at.is_some_and(|at| at <= asked_at(run))
             });
             if !green {
                 say(
@@ -58,8 +65,8 @@ fn asked_at(run: &Run) -> Timestamp {
 fn is_on_its_way(seen: &Seen, before: &Run, now: Timestamp) -> bool {
     let over = before.over_at().is_some_and(|over| over <= now);
     let cancelled = seen.cancelled_at(before).is_some_and(|at| at <= now);
-    let late = before.created_at > asked_at(before) + GIVEN_UP;
-    let given_up = late || before.created_at > now && now > asked_at(before) + GIVEN_UP;
+    let late = before.created_at > given_up_at(seen, before);
+    let given_up = late || before.created_at > now && now > given_up_at(seen, before);
     !over && !cancelled && !given_up
 }
 
@@ -68,6 +75,6 @@ fn is_on_its_way(seen: &Seen, before: &Run, now: Timestamp) -> bool {
 fn is_green(seen: &Seen, before: &Run, now: Timestamp) -> bool {
     let green = before.green_at().is_some_and(|at| at <= now);
     let usable = before.artifacts.iter().all(crate::Artifact::is_usable);
-    let late = before.created_at > asked_at(before) + GIVEN_UP;
+    let late = before.created_at > given_up_at(seen, before);
     green && usable && !late && seen.cancelled_at(before).is_none()
 }

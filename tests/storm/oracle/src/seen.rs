@@ -9,6 +9,8 @@ use serde_json::Value;
 /// Everything that is seen.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
+    /// A release's seconds per second.
+    pub speed: f64,
     /// Whose token the releases have.
     pub login: String,
     /// `owner/name` of where releases are published.
@@ -194,15 +196,13 @@ impl Run {
 }
 
 impl Seen {
-    /// The runs that were started for a version, with what for, oldest first.
+    /// The runs that were started for a version, with what for.
     pub(crate) fn started(&self) -> Vec<(&str, &str, &Run)> {
         let started = self.runs.iter().filter_map(|run| {
             let (version, component) = run.of(self)?;
             Some((version, component, run))
         });
-        let mut started: Vec<_> = started.collect();
-        started.sort_by_key(|(_, _, run)| run.created_at);
-        started
+        started.collect()
     }
 
     /// When it was first asked that a run be cancelled.

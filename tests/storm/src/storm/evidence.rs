@@ -23,6 +23,7 @@ pub fn at_github(plan: &Plan, github: &Simulator) -> Seen {
         Some((format!("{} {}", exchange.method, exchange.route), sent))
     });
     Seen {
+        speed: 1.0,
         login: github_simulator::Settings::default().login,
         release_repository: plan.release_repository.clone(),
         asked: plan.asked(),
@@ -107,6 +108,29 @@ pub async fn table(dynamo: &aws_sdk_dynamodb::Client, name: &str) -> Result<Vec<
     Ok(found)
 }
 
+/// An item of DynamoDB's JSON, attributes without their types.
+pub fn untyped_item(item: &Value) -> Value {
+    let fields = item.as_object().into_iter().flatten();
+    let plain = fields.map(|(name, value)| (name.clone(), untyped(value)));
+    Value::Object(plain.collect())
+}
+
+fn untyped(value: &Value) -> Value {
+    let typed = value.as_object().and_then(|typed| typed.iter().next());
+    let Some((kind, inner)) = typed else {
+        return Value::Null;
+    };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(number)) => {
+            serde_json::from_str(number).unwrap_or_else(|_| number.clone().into())
+        }
+        ("M", map) => untyped_item(map),
+        ("L", Value::Array(list)) => list.iter().map(untyped).collect(),
+        ("NULL", _) => Value::Null,
+        (_, inner) => inner.clone(),
+    }
+}
+
 fn plain(value: AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => text.into(),
@@ -138,5 +162,41 @@ pub fn ends(plan: &Plan, driver: &crate::Driver) -> Vec<End> {
             version: version.name.clone(),
             running: of(&version.name),
         })
+        .collect()
+}
+
+/// What was written to GitHub, what it did, and the events of the table, by time.
+pub fn story(seen: &Seen) -> Vec<String> {
+    let writes = seen.requests.iter().filter(|r| r.method != "GET");
+    let writes = writes.map(|r| (r.time, format!("{} {}: {}", r.method, r.path, r.status)));
+    let runs = seen.runs.iter().flat_map(|run| {
+        let what = format!("run {} of {} by {}", run.id, run.repository, run.actor);
+        let of = format!("{} {}", run.payload["release"], run.payload["nonce"]);
+        let began = (run.created_at, format!("{what} for {of} is there"));
+        let ends = run
+            .attempts
+            .iter()
+            .filter_map(|attempt| attempt.ended.clone());
+        let ends = ends.map(move |(how, when)| (when, format!("{what} ends as {how}")));
+        std::iter::once(began).chain(ends)
+    });
+    let events = seen.table.iter().filter_map(|item| {
+        let when = item["sk"].as_str()?.strip_prefix("event#")?;
+        let (when, what) = when.split_once('#')?;
+        let text = |name: &str| item[name].as_str().unwrap_or_default();
+        let told = format!(
+            "    {} {what}: {} -> {}, {}",
+            text("pk"),
+            text("from"),
+            text("to"),
+            text("reason")
+        );
+        Some((when.parse().ok()?, told))
+    });
+    let mut all: Vec<(jiff::Timestamp, String)> = writes.chain(runs).chain(events).collect();
+    all.sort_by_key(|(when, _)| *when);
+    let lines = all.into_iter();
+    lines
+        .map(|(when, what)| format!("{when:.3} {what}"))
         .collect()
 }

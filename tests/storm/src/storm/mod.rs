@@ -8,6 +8,7 @@
 //! that a plan may now and then come to another order of equals.
 
 pub mod evidence;
+pub mod local;
 pub mod log;
 pub mod odds;
 pub mod people;

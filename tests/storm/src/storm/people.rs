@@ -1,19 +1,17 @@
 //! What people do while releases run: they start them, stop them, start them again, push,
 //! and dispatch the same events for purposes of their own.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use commons_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
 use super::odds::{self, chance};
 use super::plan::{OWNER, Plan, Version};
 use super::skies::Skies;
-use crate::executions::{Execution, Status};
 use crate::weather::Weather as _;
-use crate::{Driver, StateMachine};
 
 /// Between two looks of a person.
 const LOOK: Duration = Duration::from_secs(20);
@@ -22,34 +20,63 @@ const BY_HAND: Duration = Duration::from_secs(1800);
 /// Who is about to start a release again has no patience for more.
 const AGAIN: u32 = 4;
 
+/// Something that is done in a while.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where people's wishes are carried out.
+pub trait Place: Send + Sync {
+    /// Waits; in a release's own time.
+    fn sleep(&self, time: Duration) -> Doing<'_, ()>;
+
+    /// How long it has been since the beginning; in a release's own time.
+    fn elapsed(&self) -> Duration;
+
+    /// Does something in the background.
+    fn spawn(&self, doing: Doing<'static, ()>);
+
+    /// The executions of a version: whether each runs.
+    fn executions<'a>(&'a self, version: &'a str) -> Doing<'a, Vec<(String, bool)>>;
+
+    /// Starts an execution of this name, if there is none.
+    fn start<'a>(&'a self, name: &'a str, input: Value) -> Doing<'a, ()>;
+
+    /// Stops an execution.
+    fn stop<'a>(&'a self, execution: &'a str) -> Doing<'a, ()>;
+}
+
 /// Everybody around a deployment.
 pub struct People {
     plan: Arc<Plan>,
     skies: Arc<Skies>,
-    machine: Arc<StateMachine>,
+    place: Arc<dyn Place>,
     github: Arc<github_simulator::Simulator>,
     /// Versions that somebody still cares about.
     left: Arc<AtomicUsize>,
-    asked_again: std::sync::Mutex<Vec<(String, String)>>,
+    asked_again: Mutex<Vec<(String, String)>>,
 }
 
 impl People {
     /// Begins everything that people do.
-    pub fn begin(plan: &Arc<Plan>, skies: &Arc<Skies>, driver: &Driver) -> Arc<Self> {
+    pub fn begin(
+        plan: &Arc<Plan>,
+        skies: &Arc<Skies>,
+        place: Arc<dyn Place>,
+        github: &Arc<github_simulator::Simulator>,
+    ) -> Arc<Self> {
         let people = Arc::new(Self {
             plan: Arc::clone(plan),
             skies: Arc::clone(skies),
-            machine: Arc::clone(&driver.machine),
-            github: Arc::clone(&driver.github),
+            place,
+            github: Arc::clone(github),
             left: Arc::new(AtomicUsize::new(plan.versions.len())),
-            asked_again: std::sync::Mutex::default(),
+            asked_again: Mutex::default(),
         });
         for version in plan.versions.clone() {
             let somebody = Arc::clone(&people);
-            people.machine.clock.spawn(async move {
+            people.place.spawn(Box::pin(async move {
                 somebody.release(&version).await;
                 somebody.left.fetch_sub(1, Ordering::SeqCst);
-            });
+            }));
         }
         for component in &plan.components {
             people.disturb(&component.name);
@@ -65,25 +92,16 @@ impl People {
     /// What was asked for by name: version and component.
     pub fn asked_again(&self) -> Vec<(String, String)> {
         let asked = self.asked_again.lock();
-        asked
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        asked.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn sleep(&self, time: Duration) {
-        self.machine.clock.sleep(time).await;
+    async fn started(&self, version: &str) -> bool {
+        !self.place.executions(version).await.is_empty()
     }
 
-    /// The executions of a version.
-    fn executions(&self, version: &str) -> Vec<Arc<Execution>> {
-        let mut all = self.machine.executions.list();
-        all.retain(|e| !e.child && e.input["version"] == version);
-        all
-    }
-
-    fn runs(&self, version: &str) -> Option<Arc<Execution>> {
-        let mut all = self.executions(version).into_iter();
-        all.find(|e| e.status() == Status::Running)
+    async fn running(&self, version: &str) -> Option<String> {
+        let all = self.place.executions(version).await.into_iter();
+        all.filter(|(_, runs)| *runs).map(|(name, _)| name).next()
     }
 
     fn is_published(&self, version: &str) -> bool {
@@ -100,21 +118,17 @@ impl People {
     }
 
     async fn release(self: &Arc<Self>, version: &Version) {
-        let name = &version.name;
-        self.sleep(Duration::from_secs_f64(version.after)).await;
+        let (name, place) = (&version.name, &self.place);
+        place.sleep(Duration::from_secs_f64(version.after)).await;
         if version.by_tag {
             self.github.create_tag(&self.plan.release_repository, name);
-            let began = self.machine.clock.now();
-            while self.executions(name).is_empty() {
-                let waited = self.machine.clock.now().duration_since(began);
-                if waited.unsigned_abs() > BY_HAND {
-                    break;
-                }
-                self.sleep(LOOK).await;
+            let began = place.elapsed();
+            while !self.started(name).await && place.elapsed() - began < BY_HAND {
+                place.sleep(LOOK).await;
             }
         }
-        if self.executions(name).is_empty() {
-            self.start(name, Self::input(version));
+        if !self.started(name).await {
+            place.start(name, Self::input(version)).await;
         }
         for again in 1..=AGAIN {
             self.watch(name, again).await;
@@ -123,7 +137,8 @@ impl People {
             if version.draft || self.is_published(name) || !chance(&mut dice, odds::RESUMED) {
                 return;
             }
-            self.sleep(Duration::from_secs_f64(900.0 * dice.f64().powi(3)))
+            place
+                .sleep(Duration::from_secs_f64(900.0 * dice.f64().powi(3)))
                 .await;
             let mut input = Self::input(version);
             if chance(&mut dice, odds::BY_NAME) {
@@ -131,56 +146,46 @@ impl People {
                 let component = &self.plan.components[which].name;
                 input["only"] = json!([component]);
                 let asked = self.plan.with_dependents(component).into_iter();
-                let mut all = self
-                    .asked_again
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut all = self.asked_again.lock();
+                let all = all.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
                 all.extend(asked.map(|component| (name.clone(), component)));
             }
             if self.skies.may(&question) {
-                self.start(&format!("{name}-again-{again}"), input);
+                place.start(&format!("{name}-again-{again}"), input).await;
             }
         }
         self.watch(name, AGAIN + 1).await;
     }
 
-    fn start(&self, name: &str, input: Value) {
-        if self.machine.start(name, input).is_err() {
-            tracing::warn!(name, "an execution of this name was started before");
-        }
+    /// When something is done within so many seconds, if it is.
+    fn drawn(&self, question: &str, odds: odds::Odds, within: f64) -> Option<Duration> {
+        let mut dice = self.skies.dice(question);
+        let done = chance(&mut dice, odds) && self.skies.may(question);
+        done.then(|| Duration::from_secs_f64(within * dice.f64().powi(2)))
     }
 
     /// Waits until no execution of a version runs; stops one, starts a second one beside
     /// it.
     async fn watch(&self, name: &str, again: u32) {
         let stops = format!("{name} is stopped, {again}");
-        let mut dice = self.skies.dice(&stops);
-        let stops_at = chance(&mut dice, odds::ABORTED) && self.skies.may(&stops);
-        let mut stops_at = stops_at.then(|| Duration::from_secs_f64(7200.0 * dice.f64().powi(2)));
+        let mut stops_at = self.drawn(&stops, odds::ABORTED, 7200.0);
         let second = format!("{name} is started a second time, {again}");
-        let mut dice = self.skies.dice(&second);
-        let second_at = chance(&mut dice, odds::SECOND) && self.skies.may(&second);
-        let mut second_at = second_at.then(|| Duration::from_secs_f64(3600.0 * dice.f64()));
-        let began = self.machine.clock.now();
-        while let Some(running) = self.runs(name) {
-            let waited = self
-                .machine
-                .clock
-                .now()
-                .duration_since(began)
-                .unsigned_abs();
+        let mut second_at = self.drawn(&second, odds::SECOND, 3600.0);
+        let began = self.place.elapsed();
+        while let Some(running) = self.running(name).await {
+            let waited = self.place.elapsed() - began;
             if stops_at.take_if(|at| *at <= waited).is_some() {
                 self.skies.happened(&stops);
-                self.machine.end(&running, Status::Aborted, None);
+                self.place.stop(&running).await;
             }
             if second_at.take_if(|at| *at <= waited).is_some() {
                 self.skies.happened(&second);
-                self.start(
-                    &format!("{name}-second-{again}"),
-                    json!({ "version": name }),
-                );
+                let input = json!({ "version": name });
+                self.place
+                    .start(&format!("{name}-second-{again}"), input)
+                    .await;
             }
-            self.sleep(LOOK).await;
+            self.place.sleep(LOOK).await;
         }
     }
 
@@ -192,29 +197,32 @@ impl People {
             let mut dice = self.skies.dice(&stranger);
             if chance(&mut dice, odds::STRANGER) && self.skies.may(&stranger) {
                 let at = Duration::from_secs_f64(10_000.0 * dice.f64());
-                let actor = match chance(&mut dice, odds::NAMESAKE) {
+                // The protocol takes a namesake's run for its own where none shows a nonce.
+                let shows = self.plan.component_in(&repository);
+                let shows = shows.is_some_and(|component| component.shows_nonce);
+                let actor = match chance(&mut dice, odds::NAMESAKE) && shows {
                     true => "release-bot",
                     false => "somebody",
                 };
                 let (this, repository) = (Arc::clone(self), repository.clone());
-                self.machine.clock.spawn(async move {
-                    this.sleep(at).await;
+                self.place.spawn(Box::pin(async move {
+                    this.place.sleep(at).await;
                     this.skies.happened(&stranger);
                     let payload = json!({"version": "v9.9.9", "component": "another"});
                     let github = &this.github;
                     github.dispatch_as(actor, &repository, "build-chain", payload);
-                });
+                }));
             }
             let moves = format!("push {index} to {repository}");
             let mut dice = self.skies.dice(&moves);
             if chance(&mut dice, odds::MOVED) && self.skies.may(&moves) {
                 let at = Duration::from_secs_f64(10_000.0 * dice.f64());
                 let (this, repository) = (Arc::clone(self), repository.clone());
-                self.machine.clock.spawn(async move {
-                    this.sleep(at).await;
+                self.place.spawn(Box::pin(async move {
+                    this.place.sleep(at).await;
                     this.skies.happened(&moves);
                     this.github.push_commit(&repository);
-                });
+                }));
             }
         }
     }

@@ -17,12 +17,17 @@ use crate::weather::{Invocation, Strike, StrikeKind, Weather};
 const CALLS: u32 = 14;
 /// No webhook and no run is later.
 const LATE: f64 = 1500.0;
+/// Where runs show no nonce none is later: the only run of our user that nobody has
+/// claimed is then taken for the build's, whose ever it is.
+const GIVEN_UP: f64 = 540.0;
 
 /// What goes wrong in a plan.
 #[derive(Debug)]
 pub struct Skies {
     plan: Arc<Plan>,
     beginning: Timestamp,
+    /// A release's seconds per second of the clock.
+    speed: f64,
     github: OnceLock<Weak<Simulator>>,
     counts: Mutex<HashMap<String, u32>>,
     /// The names of what was drawn.
@@ -37,9 +42,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Skies {
     /// Of a plan whose time begins there.
     pub fn new(plan: Arc<Plan>, beginning: Timestamp) -> Self {
+        Self::faster(plan, beginning, 1.0)
+    }
+
+    /// The same by a clock of which a second is so many of a release's.
+    pub fn faster(plan: Arc<Plan>, beginning: Timestamp, speed: f64) -> Self {
         Self {
             plan,
             beginning,
+            speed,
             github: OnceLock::new(),
             counts: Mutex::default(),
             drawn: Mutex::default(),
@@ -86,7 +97,7 @@ impl Skies {
     }
 
     fn outage(&self, now: Timestamp, method: &str) -> Option<FaultKind> {
-        let at = now.duration_since(self.beginning).as_secs_f64();
+        let at = now.duration_since(self.beginning).as_secs_f64() * self.speed;
         let (index, outage) = self.plan.outages.iter().enumerate().find(|(_, outage)| {
             let within = (outage.from..outage.from + outage.lasts).contains(&at);
             within && (!outage.writes || method != "GET")
@@ -96,13 +107,17 @@ impl Skies {
         }
         Some(match outage.kind {
             OutageKind::Away(status) => FaultKind::Status(status, None),
-            OutageKind::Secondary(wait) => FaultKind::SecondaryLimit(wait),
+            OutageKind::Secondary(wait) => {
+                let real = |wait: u64| (wait as f64 / self.speed).ceil() as u64;
+                FaultKind::SecondaryLimit(wait.map(real))
+            }
             OutageKind::TooMany(wait) => {
+                let wait = ((wait as f64 / self.speed).ceil()) as u64;
                 let wait = ("retry-after".to_owned(), wait.to_string());
                 FaultKind::Status(429, Some(vec![wait]))
             }
             OutageKind::Primary => {
-                let end = outage.from + outage.lasts;
+                let end = (outage.from + outage.lasts) / self.speed;
                 let reset = self.beginning + SignedDuration::from_secs(end as i64 + 1);
                 let told = [
                     ("x-ratelimit-remaining", "0".to_owned()),
@@ -120,6 +135,12 @@ impl Skies {
         let name = format!("run {nth} of {repository}");
         let github = self.github.get().and_then(Weak::upgrade)?;
         let plain = self.plan.repositories();
+        let component = self.plan.component_in(repository)?;
+        let latest = if component.shows_nonce {
+            LATE
+        } else {
+            GIVEN_UP
+        };
         let mut script = plain.into_iter().find(|r| r.name == repository)?.script;
         let mut dice = self.dice(&name);
         // No two runs take the same time.
@@ -127,7 +148,7 @@ impl Skies {
         let deferred = match self.may_fate(&name, &mut dice) {
             Some(fate) => {
                 self.happened(&format!("{}: {name}", fate.what));
-                fated(fate, &mut script, &mut dice)
+                fated(fate, &mut script, latest, &mut dice)
             }
             None => None,
         };
@@ -186,7 +207,7 @@ const FATES: [odds::Odds; 10] = [
 ];
 
 /// Writes a fate into a script; what happens to the dispatch itself.
-fn fated(fate: odds::Odds, script: &mut Script, dice: &mut Rng) -> Option<FaultKind> {
+fn fated(fate: odds::Odds, script: &mut Script, latest: f64, dice: &mut Rng) -> Option<FaultKind> {
     let conclusions = |of: &[&str]| of.iter().map(|c| (*c).to_owned()).collect();
     let of = |choice: &[&str], dice: &mut Rng| choice[dice.usize(0..choice.len())].to_owned();
     match fate {
@@ -198,7 +219,7 @@ fn fated(fate: odds::Odds, script: &mut Script, dice: &mut Rng) -> Option<FaultK
         }
         odds::RUN_NEVER => return Some(FaultKind::Deferred(204, None)),
         odds::RUN_LATE => {
-            return Some(FaultKind::Deferred(204, Some(dice.f64() * LATE)));
+            return Some(FaultKind::Deferred(204, Some(dice.f64() * latest)));
         }
         odds::RUN_EXPIRED => {
             script.artifacts.iter_mut().for_each(|a| a.expired = true);

@@ -4,21 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use commons_domain::clock::Clock as _;
 use commons_domain::names::RepoName;
 use serde_json::Value;
 use storm_oracle::{Counts, Finding, Seen, judge};
 
 use super::evidence;
 use super::log;
-use super::people::People;
+use super::people::{Doing, People, Place};
 use super::plan::Plan;
 use super::skies::Skies;
 use crate::driver::BEGINNING;
-use crate::{Driver, Options, Stuck};
+use crate::{Driver, Options, StateMachine, Status, Stuck};
 
-/// Whatever has no end by then has none: a release ends by its time after seven days, and
-/// is started again at most four times.
-const LONGEST: Duration = Duration::from_secs(40 * 86_400);
+/// Whatever has no end by then has none: no run takes more than an hour, and each is
+/// tried again three times at most.
+const LONGEST: Duration = Duration::from_secs(3 * 86_400);
 /// What comes after the last end: late runs, sweeps, zombies.
 const AFTERMATH: Duration = Duration::from_secs(2 * 3600);
 
@@ -35,6 +36,8 @@ pub struct Played {
     pub published: usize,
     /// How long it took, in the plan's time.
     pub virtual_time: Duration,
+    /// What happened, by time, where something went wrong: a line each.
+    pub story: Vec<String>,
     /// What GitHub was asked, in order: the same for the same plan.
     pub trace: u64,
 }
@@ -43,6 +46,46 @@ impl Played {
     /// The findings, counted.
     pub fn counts(&self) -> Counts {
         Counts::of(&self.findings)
+    }
+}
+
+/// The driver's Step Functions and clock.
+struct Virtual(Arc<StateMachine>);
+
+impl Place for Virtual {
+    fn sleep(&self, time: Duration) -> Doing<'_, ()> {
+        self.0.clock.sleep(time)
+    }
+
+    fn elapsed(&self) -> Duration {
+        let elapsed = self.0.clock.now().duration_since(BEGINNING);
+        elapsed.unsigned_abs()
+    }
+
+    fn spawn(&self, doing: Doing<'static, ()>) {
+        self.0.clock.spawn(doing);
+    }
+
+    fn executions<'a>(&'a self, version: &'a str) -> Doing<'a, Vec<(String, bool)>> {
+        let mut all = self.0.executions.list();
+        all.retain(|e| !e.child && e.input["version"] == version);
+        let all = all.iter();
+        let told = all.map(|e| (e.arn.clone(), e.status() == Status::Running));
+        Box::pin(std::future::ready(told.collect()))
+    }
+
+    fn start<'a>(&'a self, name: &'a str, input: Value) -> Doing<'a, ()> {
+        if self.0.start(name, input).is_err() {
+            tracing::warn!(name, "an execution of this name was started before");
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn stop<'a>(&'a self, execution: &'a str) -> Doing<'a, ()> {
+        if let Some(execution) = self.0.executions.get(execution) {
+            self.0.end(&execution, Status::Aborted, None);
+        }
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -88,7 +131,8 @@ impl World {
         let driver = Driver::start(options).await;
         let driver = driver.map_err(|error| error.to_string())?;
         skies.over(&driver.github);
-        let people = People::begin(&plan, &skies, &driver);
+        let place = Arc::new(Virtual(Arc::clone(&driver.machine)));
+        let people = People::begin(&plan, &skies, place, &driver.github);
         Ok(Self {
             plan,
             skies,
@@ -157,8 +201,14 @@ impl World {
         let seen = self.seen().await?;
         let releases = self.driver.github.releases(&self.plan.release_repository);
         let asked = |tag: &str| seen.asked.contains_key(tag);
+        let findings = judge(&seen);
+        let story = match findings.is_empty() {
+            true => Vec::new(),
+            false => evidence::story(&seen),
+        };
         Ok(Played {
-            findings: judge(&seen),
+            findings,
+            story,
             faults: self.skies.log(),
             drawn: self.skies.drawn(),
             published: releases

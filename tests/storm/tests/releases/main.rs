@@ -2,6 +2,7 @@
 
 mod asked;
 mod manifests;
+mod mutants;
 mod published;
 mod settled;
 mod stormy;
