@@ -173,14 +173,17 @@ async fn look(stage: &Stage, build: &Build) -> Result<Readiness, StageError> {
     Ok(readiness(build, &dependencies, stage.now()))
 }
 
-/// Frees the lock, unless another call for this build has acted with it meanwhile.
+/// Frees the lock, unless another call for this build has acted with it meanwhile and
+/// waits for its run: once that is claimed, whoever claimed it frees no lock any more.
 async fn free_unless_dispatched(
     stage: &Stage,
     build: &Build,
     lock: &Lock,
 ) -> Result<(), StageError> {
     let now = stage.store.build(&build.release, &build.component).await?;
-    if now.is_some_and(|now| now.nonce.as_ref() == Some(&lock.nonce)) {
+    let waits =
+        |now: Build| now.nonce.as_ref() == Some(&lock.nonce) && now.workflow_run_id.is_none();
+    if now.is_some_and(waits) {
         return Ok(());
     }
     stage.store.free_lock(&build.repository, lock).await?;

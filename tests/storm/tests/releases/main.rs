@@ -1,6 +1,7 @@
 //! Whole releases, by the definition's own states, at speed 1.
 
 mod asked;
+mod found;
 mod manifests;
 mod mutants;
 mod published;

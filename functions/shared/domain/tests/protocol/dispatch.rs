@@ -247,8 +247,9 @@ pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             }
         }
         19 => {
-            let acted = w.build(&p).nonce == p.lock.nonce;
-            let next = if acted {
+            let build = w.build(&p);
+            let waits = build.nonce == p.lock.nonce && build.run == 0;
+            let next = if waits {
                 p.at(Stage::Dispatch)
             } else {
                 p.next(21)

@@ -1,0 +1,22 @@
+//! What a storm has found, each played by itself.
+
+use storm::weather::StrikeKind;
+
+use crate::mutants::{caught, plan, world};
+
+/// A call of Dispatch stands still before it takes the lock; its retry dispatches, the run
+/// is claimed and the lock freed. Then the first call takes it, finds that it is too late,
+/// and must not leave it.
+#[tokio::test]
+async fn who_comes_to_the_lock_after_its_build_s_run_was_claimed_leaves_none() {
+    let world = world(plan(&["v1.0.0"]), |bug| {
+        let kind = StrikeKind::Zombie(40.0);
+        bug.strike = Some(("dispatch v1.0.0 a (1)", kind));
+        bug.at = "PutItem";
+    })
+    .await;
+    caught(&world, &[]).await;
+    let log = world.skies.log();
+    let at_the_lock = |fault: &String| fault.contains("PutItem");
+    assert!(log.iter().any(at_the_lock), "{log:?}");
+}
