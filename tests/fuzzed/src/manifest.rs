@@ -8,10 +8,17 @@ use commons_domain::names::RepoName;
 
 /// A manifest is refused in sentences of one line each, or gives a plan that holds what
 /// its components require.
+///
+/// The bytes are read as they are, and once more as a graph: a fuzzer that has to write
+/// TOML seldom writes more than two components.
 pub fn manifest(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
-        return;
-    };
+    if let Ok(text) = std::str::from_utf8(data) {
+        is_read(text);
+    }
+    is_planned(&drawn(data));
+}
+
+fn is_read(text: &str) {
     match Manifest::parse(text) {
         Ok(manifest) => {
             let components = manifest.components();
@@ -34,6 +41,76 @@ pub fn manifest(data: &[u8]) {
                     "{fault:?}"
                 );
             }
+        }
+    }
+}
+
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// Each pair of bytes is a component and what it requires.
+fn drawn(data: &[u8]) -> Graph {
+    let name = |byte: &u8| char::from(b'a' + byte % 16).to_string();
+    let mut graph = Graph::new();
+    for pair in data.chunks(2).take(64) {
+        let requires = graph.entry(name(&pair[0])).or_default();
+        requires.extend(pair.get(1).map(name));
+    }
+    let required: Vec<String> = graph.values().flatten().cloned().collect();
+    for name in required {
+        graph.entry(name).or_default();
+    }
+    graph
+}
+
+/// A graph is planned, unless there is a cycle in it: then one is told, and is one.
+fn is_planned(graph: &Graph) {
+    if graph.is_empty() {
+        return;
+    }
+    let mut text = "[versions]\n".to_owned();
+    for (name, requires) in graph {
+        let requires: Vec<String> = requires.iter().map(|r| format!("\"{r}=1.0.0\"")).collect();
+        let requires = requires.join(", ");
+        text += &format!("{name} = {{ version = \"1.0.0\", requires = [{requires}] }}\n");
+    }
+    is_read(&text);
+    let parsed = Manifest::parse(&text);
+    assert_eq!(parsed.is_err(), has_cycle(graph), "{text}");
+    match parsed {
+        Ok(manifest) => {
+            let read = manifest.components().iter();
+            let read = read.map(|(n, c)| (n.clone(), c.requires.iter().cloned().collect()));
+            assert!(read.eq(graph.clone()));
+        }
+        Err(faults) => {
+            let cycle = faults.to_string();
+            let cycle = cycle
+                .strip_prefix("the components form a cycle: ")
+                .expect("a cycle");
+            let cycle: Vec<&str> = cycle.split(" → ").collect();
+            assert!(cycle.len() > 1 && cycle.first() == cycle.last());
+            for pair in cycle.windows(2) {
+                assert!(graph[pair[0]].contains(pair[1]), "{cycle:?}");
+            }
+        }
+    }
+}
+
+/// Whether something is left when all that requires nothing is taken out, again and again.
+fn has_cycle(graph: &Graph) -> bool {
+    let mut left = graph.clone();
+    loop {
+        let free: BTreeSet<String> = left
+            .iter()
+            .filter(|(_, r)| r.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect();
+        if free.is_empty() {
+            return !left.is_empty();
+        }
+        left.retain(|name, _| !free.contains(name));
+        for requires in left.values_mut() {
+            requires.retain(|name| !free.contains(name));
         }
     }
 }
