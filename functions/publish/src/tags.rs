@@ -17,9 +17,10 @@ pub async fn make(
     if !stage.config.tag_components || release.stop_at_draft {
         return Ok(());
     }
+    let touching = stage.touching(builds.iter().map(|build| build.repository.clone()));
     for build in builds {
         if let Some(tag) = release.component_tag(&build.repository, &build.spec) {
-            make_one(stage, release, build, &tag, writes).await?;
+            make_one(&touching, release, build, &tag, writes).await?;
         }
     }
     Ok(())

@@ -316,7 +316,9 @@ impl StageWorld {
     /// Dispatches a build whose dependencies are green, and polls until it is green.
     pub async fn built(&self, component: &str) {
         let dispatched = self.dispatch(component).await.expect("a dispatch");
-        assert_eq!(dispatched.next, commons_dispatch::Next::AwaitRun);
+        let next = dispatched.next;
+        let told = self.told(component).await;
+        assert_eq!(next, commons_dispatch::Next::AwaitRun, "{told:?}");
         self.polled(component, commons_poll::Next::Green).await;
     }
 

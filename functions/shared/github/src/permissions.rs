@@ -112,7 +112,7 @@ pub const PERMISSIONS: [Permission; 5] = [
         name: "contents",
         optional: false,
         of: [WRITE, WRITE, NONE, NONE, WRITE, NONE],
-        why: "manifest, commits, workflow files; `repository_dispatch`; drafts, the release and its assets",
+        why: "manifest, commits, workflow files; `repository_dispatch`; drafts, the release and its assets, the components' tags",
     },
     Permission {
         name: "actions",
