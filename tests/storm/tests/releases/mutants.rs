@@ -425,8 +425,13 @@ async fn who_publishes_what_no_run_built_is_found() {
     github.delete_asset(&releases(), a.id).await.unwrap();
     let upload = github.release(&releases(), id).await.unwrap().upload_url;
     let length = changed.len() as u64;
-    let kind = "application/octet-stream";
-    let uploaded = github.upload_asset(&upload, "a", kind, length, Body::from(changed));
+    let uploaded = github.upload_asset(
+        &upload,
+        "a",
+        length,
+        Body::from(changed),
+        std::time::Duration::from_secs(60),
+    );
     uploaded.await.unwrap();
     caught(&world, &[What::UnverifiedPublished, What::PartialReleases]).await;
 }
