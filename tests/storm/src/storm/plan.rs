@@ -239,6 +239,11 @@ impl Plan {
     }
 }
 
+/// Whole milliseconds: JSON keeps these as they are.
+fn millis(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
 fn dice_count(dice: &mut Rng, most: usize) -> usize {
     dice.usize(AT_ONCE.0..=AT_ONCE.1).min(most.max(1))
 }
@@ -269,8 +274,8 @@ fn components(dice: &mut Rng) -> Vec<Component> {
                 share if share < 0.85 => Publishes::Binaries,
                 _ => Publishes::Artifact,
             },
-            queue_seconds: dice.f64() * 120.0,
-            run_seconds: 30.0 * 100.0_f64.powf(dice.f64()),
+            queue_seconds: millis(dice.f64() * 120.0),
+            run_seconds: millis(30.0 * 100.0_f64.powf(dice.f64())),
         });
     }
     components
@@ -282,7 +287,7 @@ fn versions(dice: &mut Rng, count: usize) -> Vec<Version> {
             share if share < 0.2 => format!("v1.{index}.0-rc.1"),
             _ => format!("v1.{index}.0"),
         },
-        after: dice.f64() * 900.0,
+        after: millis(dice.f64() * 900.0),
         by_tag: chance(dice, odds::BY_TAG),
         draft: chance(dice, odds::DRAFT),
     };
@@ -291,8 +296,8 @@ fn versions(dice: &mut Rng, count: usize) -> Vec<Version> {
 
 fn outage(dice: &mut Rng) -> Option<Outage> {
     let outage = Outage {
-        from: dice.f64() * 7200.0,
-        lasts: 20.0 + dice.f64() * 700.0,
+        from: millis(dice.f64() * 7200.0),
+        lasts: millis(20.0 + dice.f64() * 700.0),
         writes: dice.bool(),
         kind: match dice.usize(0..4) {
             0 => OutageKind::Away(dice.choice([500, 502, 503]).unwrap_or(503)),

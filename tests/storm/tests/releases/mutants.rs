@@ -207,9 +207,13 @@ async fn who_takes_another_s_run_publishes_it() {
     let knows = Arc::clone(&github);
     let world = world(plan, |bug| {
         bug.planted = Box::new(move |who, what, body| {
-            let collects = who.function == "collect" && who.version == "v1.1.0";
-            let reads = what.ends_with("GetItem") && body.contains("\"build#a\"");
-            if !collects || !reads {
+            if who.function != "collect" || who.version != "v1.1.0" {
+                return None;
+            }
+            if what.ends_with("TransactWriteItems") {
+                return Some(without_conditions(body));
+            }
+            if !what.ends_with("GetItem") || !body.contains("\"build#a\"") {
                 return None;
             }
             let runs = knows.get()?.runs("storm/a");
