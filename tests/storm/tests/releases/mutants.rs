@@ -1,8 +1,11 @@
 //! The oracle catches every bug that is planted: for each of its counts a function is made
 //! to go wrong, and nothing else does.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use commons_domain::names::RepoName;
 use commons_github::{Body, ReleaseUpdate};
@@ -429,13 +432,8 @@ async fn who_publishes_what_no_run_built_is_found() {
     github.delete_asset(&releases(), a.id).await.unwrap();
     let upload = github.release(&releases(), id).await.unwrap().upload_url;
     let length = changed.len() as u64;
-    let uploaded = github.upload_asset(
-        &upload,
-        "a",
-        length,
-        Body::from(changed),
-        std::time::Duration::from_secs(60),
-    );
+    let within = Duration::from_secs(10);
+    let uploaded = github.upload_asset(&upload, "a", length, Body::from(changed), within);
     uploaded.await.unwrap();
     caught(&world, &[What::UnverifiedPublished, What::PartialReleases]).await;
 }
