@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::graph::Plan;
-use commons_domain::manifest::{Component, Manifest};
+use commons_domain::manifest::{Component, Faults, Manifest};
 use commons_domain::names::RepoName;
 
 /// A manifest is refused in sentences of one line each, or gives a plan that holds what
@@ -13,13 +13,13 @@ use commons_domain::names::RepoName;
 /// TOML seldom writes more than two components.
 pub fn manifest(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
-        is_read(text);
+        check(&Manifest::parse(text));
     }
     is_planned(&drawn(data));
 }
 
-fn is_read(text: &str) {
-    match Manifest::parse(text) {
+fn check(parsed: &Result<Manifest, Faults>) {
+    match parsed {
         Ok(manifest) => {
             let components = manifest.components();
             assert!(!components.is_empty());
@@ -73,8 +73,8 @@ fn is_planned(graph: &Graph) {
         let requires = requires.join(", ");
         text += &format!("{name} = {{ version = \"1.0.0\", requires = [{requires}] }}\n");
     }
-    is_read(&text);
     let parsed = Manifest::parse(&text);
+    check(&parsed);
     assert_eq!(parsed.is_err(), has_cycle(graph), "{text}");
     match parsed {
         Ok(manifest) => {
