@@ -1,7 +1,7 @@
 //! Writes to GitHub: each within the budget that all releases share, after the owner was
 //! read again, and none when the stage's time is nearly up.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use commons_domain::budget::{Answer, Write};
@@ -33,6 +33,18 @@ pub enum Pause {
     Stage(StageError),
 }
 
+impl Pause {
+    /// Of several the one with the highest is told: who failed, then for how long GitHub
+    /// asks to wait.
+    pub fn rank(&self) -> (u8, Duration) {
+        match self {
+            Self::Again { wait } => (0, *wait),
+            Self::Unseen { retry_after, .. } => (1, retry_after.unwrap_or_default()),
+            Self::Stage(_) => (2, Duration::ZERO),
+        }
+    }
+}
+
 impl From<StageError> for Pause {
     fn from(error: StageError) -> Self {
         Self::Stage(error)
@@ -60,6 +72,7 @@ pub struct Writes<'a> {
     began: Timestamp,
     turns: AtomicU32,
     begins: Mutex<()>,
+    stopped: AtomicBool,
 }
 
 impl<'a> Writes<'a> {
@@ -72,6 +85,7 @@ impl<'a> Writes<'a> {
             began: stage.now(),
             turns: AtomicU32::new(0),
             begins: Mutex::new(()),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -85,7 +99,7 @@ impl<'a> Writes<'a> {
     pub async fn turn_for(&self, takes: Duration) -> Result<(), Pause> {
         let stage = self.stage;
         let _first = self.begins.lock().await;
-        if stage.now() + takes > self.began + TIME {
+        if self.stopped.load(Ordering::Relaxed) || stage.now() + takes > self.began + TIME {
             let wait = Duration::from_secs(1);
             return Err(Pause::Again { wait });
         }
@@ -105,8 +119,17 @@ impl<'a> Writes<'a> {
         }
         let own = stage.store.own_release(&self.release, self.generation);
         own.await.map_err(StageError::from)?;
+        if self.stopped.load(Ordering::Relaxed) {
+            let wait = Duration::from_secs(1);
+            return Err(Pause::Again { wait });
+        }
         self.turns.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// No other write begins in this call: one has failed, or GitHub asks to wait.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 
     /// Whether GitHub has taken a write in this call: all but the last surely.

@@ -1,7 +1,6 @@
 //! Files to GitHub: several at a time, each begun in its turn. What is there with our
 //! digest is left alone; what is ours and is not, is uploaded anew.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use commons_artifacts::chunks;
@@ -50,25 +49,24 @@ impl<'a> Draft<'a> {
     /// Uploads what is not there yet; answers each file's name on GitHub, in their order.
     /// Where one fails, no other is begun, and those on their way come to their end.
     pub async fn put_all(&self, files: &[File], writes: &Writes<'_>) -> Result<Vec<String>, Pause> {
-        let stopped = AtomicBool::new(false);
-        let put = |file| self.put_unless(&stopped, file, writes).boxed();
+        let put = |file| self.put_or_stop(file, writes).boxed();
         let puts: Vec<BoxFuture<'_, _>> = files.iter().map(put).collect();
         let all: Vec<_> = stream::iter(puts).buffered(AT_ONCE).collect().await;
-        all.into_iter().flatten().collect()
+        let (names, pauses): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
+        // Of equal ones the last is taken.
+        let pauses = pauses.into_iter().rev().filter_map(Result::err);
+        match pauses.max_by_key(Pause::rank) {
+            Some(pause) => Err(pause),
+            None => names.into_iter().collect(),
+        }
     }
 
-    async fn put_unless(
-        &self,
-        stopped: &AtomicBool,
-        file: &File,
-        writes: &Writes<'_>,
-    ) -> Option<Result<String, Pause>> {
-        if stopped.load(Ordering::Relaxed) {
-            return None;
-        }
+    async fn put_or_stop(&self, file: &File, writes: &Writes<'_>) -> Result<String, Pause> {
         let put = self.put(file, writes).await;
-        stopped.fetch_or(put.is_err(), Ordering::Relaxed);
-        Some(put)
+        if put.is_err() {
+            writes.stop();
+        }
+        put
     }
 
     /// Makes one file be there; answers its name on GitHub.

@@ -257,7 +257,7 @@ bllvm = { version = "0.1.0", artifacts = ["*"] }
     .await;
     let execution = world.release(VERSION).await;
     let seen = has_arrived(&world, &execution).await;
-    assert_eq!(seen.assets.len(), 71);
+    assert_eq!(seen.assets.len(), 70 + documents::count(true));
     let build = build(&world, "bllvm").await;
     let key = build["collected"]["key"].as_str().unwrap();
     let list = world.objects().await[key].len();

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use commons_artifacts::AssetList;
-use commons_domain::documents::{SIGNATURE, SUMS, is_document};
+use commons_domain::documents::{self, SIGNATURE, SUMS, is_document};
 use commons_domain::names::Sha256;
 use github_simulator::{Fault, FaultKind, ReleaseView, Repository, RunView, Script};
 use integration::{MANIFEST, RELEASE_REPOSITORY, World, fixture};
