@@ -3,8 +3,8 @@
 //!
 //! Each is a function of what stands in the table, so that a second call writes the same
 //! bytes; but a signature is another each time it is made. So what is signed is kept in
-//! the bucket under the sum of what was signed, and read before it is made: of two calls
-//! at once the first to write it decides.
+//! the bucket under the sum of what was signed, where it is written once: what is there
+//! already is what is published.
 
 use commons_domain::build::Build;
 use commons_domain::documents::dsse::{self, Envelope};
@@ -60,9 +60,6 @@ impl<'a> Signing<'a> {
         let objects = &self.stage.objects;
         let unavailable =
             |error: commons_artifacts::StoreError| StageError::Unavailable(error.to_string());
-        if let Some(made) = objects.find_bytes(&at).await.map_err(unavailable)? {
-            return Ok(made);
-        }
         let made = self.sign(bytes).await?;
         if objects
             .put_new(&at, made.clone())

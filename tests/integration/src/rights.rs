@@ -81,6 +81,7 @@ impl Rights {
         let manifest = manifest.unwrap_or(MANIFEST);
         let mut world =
             StageWorld::within(&self.cloud, Arc::new(SystemClock), fixture(manifest)).await;
+        world = world.signed().await;
         let machine = &mut world.stage.config.state_machine_arn;
         *machine = machine.replace(DEPLOYED, world.account.id());
         // The role of a machine that only waits.
@@ -105,6 +106,10 @@ impl Rights {
         let (secrets, mut renamed) = self.secrets(account).await;
         let bucket = bucket_of(account.id());
         renamed.push((self.cloud.stack.bucket.clone(), bucket));
+        let own_key = world.stage.config.signing_key.clone();
+        let mut permissions = self.roles.values().flatten();
+        let deployed_key = permissions.find(|permission| permission.action == "kms:Sign");
+        renamed.extend(deployed_key.map(|p| p.resource.clone()).zip(own_key));
         renamed.push((DEPLOYED.to_owned(), account.id().to_owned()));
         let statements: Vec<Value> = self.roles[function]
             .iter()

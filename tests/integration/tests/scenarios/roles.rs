@@ -89,11 +89,19 @@ async fn they_suffice_to_settle_a_release_that_was_aborted() {
 
 /// A statement's actions, each with each of the things that its resources name.
 fn allowed(statement: &Value) -> Vec<(String, String)> {
+    // Of one that stands under a condition, what stands there where it holds.
+    let conditional = &statement["Fn::If"][1];
+    let statement = if conditional.is_null() {
+        statement
+    } else {
+        conditional
+    };
     let list = |value: &Value| value.as_array().cloned().unwrap_or(vec![value.clone()]);
     let thing = |resource: &Value| match &resource["Fn::GetAtt"][0] {
         Value::String(logical) => logical.clone(),
         _ => {
-            let text = resource["Fn::Sub"].as_str().or(resource.as_str()).unwrap();
+            let text = resource["Fn::Sub"].as_str().or(resource["Ref"].as_str());
+            let text = text.or(resource.as_str()).unwrap();
             let names = ["Artifacts", "stateMachine", "execution"];
             let named = names.iter().find(|name| text.contains(*name));
             (*named.unwrap_or(&text)).to_owned()
