@@ -4,15 +4,11 @@
 use commons_domain::budget::{Answer, Write};
 use commons_domain::documents;
 use commons_domain::release::Release;
-use commons_github::{Release as GitHubRelease, ReleaseUpdate};
+use commons_github::{LARGEST_ASSET, MOST_ASSETS, Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
 
 use crate::github_error;
 
-/// GitHub's limit of assets per release.
-const MOST_ASSETS: usize = 1_000;
-/// GitHub's limit per asset, in bytes.
-const LARGEST_ASSET: u64 = 2 * 1024 * 1024 * 1024;
 /// Assets that a release has beside what the builds collected, at most.
 const OWN_ASSETS: usize = 8;
 

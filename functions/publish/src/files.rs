@@ -7,12 +7,8 @@ use commons_artifacts::{AssetList, Bytes};
 use commons_domain::build::Build;
 use commons_domain::documents::{self, Artifact, Asset};
 use commons_domain::names::{Sha256, github_asset_name};
+use commons_github::{LARGEST_ASSET, MOST_ASSETS};
 use commons_runtime::{Stage, StageError};
-
-/// GitHub takes files of less than 2 GiB, and 1,000 of them
-/// ([GitHub: about releases](https://docs.github.com/en/repositories/releasing-projects-on-github/about-releases#storage-and-bandwidth-quotas)).
-const LARGEST: u64 = 2 << 30;
-const MOST: usize = 1_000;
 
 /// One file to publish.
 #[derive(Debug, Clone)]
@@ -87,9 +83,9 @@ pub async fn collected(stage: &Stage, builds: &[Build]) -> Result<Vec<Built>, St
         }
     }
     let count = files.len() + documents::count(stage.signer.is_some());
-    if count > MOST {
+    if count > MOST_ASSETS {
         faults.push(format!(
-            "the release has {count} files, and GitHub takes {MOST}: upload fewer per build"
+            "the release has {count} files, and GitHub takes {MOST_ASSETS}: upload fewer per build"
         ));
     }
     if faults.is_empty() {
@@ -111,8 +107,8 @@ fn fault(built: &Built) -> Option<String> {
         0 => Some(format!(
             "{name} of {component} is empty, and GitHub takes no empty files"
         )),
-        size if size >= LARGEST => Some(format!(
-            "{name} of {component} has {size} bytes, and GitHub takes less than {LARGEST}"
+        size if size >= LARGEST_ASSET => Some(format!(
+            "{name} of {component} has {size} bytes, and GitHub takes less than {LARGEST_ASSET}"
         )),
         _ => None,
     }

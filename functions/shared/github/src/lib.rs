@@ -25,6 +25,7 @@ pub use auth::{APP_FIELDS, Reading, Source};
 pub use client::{Body, GitHub, Settings};
 pub use error::Error;
 pub use permissions::Work;
+pub use releases::{LARGEST_ASSET, MOST_ASSETS};
 pub use transfer::Download;
 pub use types::{
     Artifact, Asset, ComparedCommit, Comparison, Head, Job, NewRelease, Release, ReleaseUpdate,

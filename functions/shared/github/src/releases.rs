@@ -8,6 +8,11 @@ use reqwest::Method;
 use crate::client::{Body, segment};
 use crate::{Asset, Error, GitHub, NewRelease, Release, ReleaseUpdate};
 
+/// GitHub takes so many assets in a release, each of fewer bytes than [`LARGEST_ASSET`]
+/// ([GitHub: about releases](https://docs.github.com/en/repositories/releasing-projects-on-github/about-releases#storage-and-bandwidth-quotas)).
+pub const MOST_ASSETS: usize = 1_000;
+/// See [`MOST_ASSETS`]; in bytes.
+pub const LARGEST_ASSET: u64 = 2 << 30;
 /// More pages than a list may have.
 const ALL_PAGES: usize = 1_000;
 
