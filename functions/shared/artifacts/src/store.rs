@@ -127,16 +127,6 @@ impl Store {
 
     /// A value that was written as JSON; none where there is no such object.
     pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
-        let Some(bytes) = self.find_bytes(key).await? else {
-            return Ok(None);
-        };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| unread(key, &error))
-    }
-
-    /// A small object's bytes; none where there is no such object.
-    pub async fn find_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let object = self
             .s3
             .get_object()
@@ -151,7 +141,9 @@ impl Store {
             }
             Err(error) => return Err(failed("GetObject", key, &error)),
         };
-        whole(key, body).await.map(Some)
+        serde_json::from_slice(&whole(key, body).await?)
+            .map(Some)
+            .map_err(|error| unread(key, &error))
     }
 
     /// An object's length and bytes.
