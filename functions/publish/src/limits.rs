@@ -14,6 +14,11 @@ use tokio::sync::Mutex;
 /// A function has 15 minutes; after this it hands over to its next call.
 const TIME: Duration = Duration::from_secs(14 * 60);
 
+/// What is not begun in this call is in the next one.
+const NEXT_CALL: Pause = Pause::Again {
+    wait: Duration::from_secs(1),
+};
+
 /// Why publishing did not come to its end in this call.
 #[derive(Debug)]
 pub enum Pause {
@@ -99,9 +104,9 @@ impl<'a> Writes<'a> {
     pub async fn turn_for(&self, takes: Duration) -> Result<(), Pause> {
         let stage = self.stage;
         let _first = self.begins.lock().await;
-        if self.stopped.load(Ordering::Relaxed) || stage.now() + takes > self.began + TIME {
-            let wait = Duration::from_secs(1);
-            return Err(Pause::Again { wait });
+        self.refuse_if_stopped()?;
+        if stage.now() + takes > self.began + TIME {
+            return Err(NEXT_CALL);
         }
         let limits = &stage.config.write_limits;
         let asked = stage
@@ -119,12 +124,18 @@ impl<'a> Writes<'a> {
         }
         let own = stage.store.own_release(&self.release, self.generation);
         own.await.map_err(StageError::from)?;
-        if self.stopped.load(Ordering::Relaxed) {
-            let wait = Duration::from_secs(1);
-            return Err(Pause::Again { wait });
-        }
+        // One may have failed meanwhile.
+        self.refuse_if_stopped()?;
         self.turns.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn refuse_if_stopped(&self) -> Result<(), Pause> {
+        if self.stopped.load(Ordering::Relaxed) {
+            Err(NEXT_CALL)
+        } else {
+            Ok(())
+        }
     }
 
     /// No other write begins in this call: one has failed, or GitHub asks to wait.
