@@ -3,6 +3,7 @@
 
 use commons_domain::build::Build;
 use commons_domain::release::Release;
+use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{Stage, StageError};
 
 use crate::limits::{Pause, Writes};
@@ -47,9 +48,7 @@ async fn make_one(
         Ok(()) => {}
         // Made since it was looked for: the next call looks where it is.
         Err(error) if error.is_already_there() => {
-            return Err(Pause::Again {
-                wait: commons_domain::times::BUSY_WAIT,
-            });
+            return Err(Pause::Again { wait: BUSY_WAIT });
         }
         Err(error) => return Err(error.into()),
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use commons_domain::build::BuildStatus;
+use commons_domain::documents::RELEASE_MANIFEST;
 use commons_domain::names::{ReleaseKey, Version};
 use commons_domain::notes::{Published, last_before};
 use commons_domain::release::Release;
@@ -13,8 +14,6 @@ use serde::Deserialize;
 
 use crate::limits::Pause;
 
-/// The asset that says what a release was built from.
-const MANIFEST: &str = "release-manifest.json";
 /// The manifest of ten thousand components is smaller; in bytes.
 const LARGEST_MANIFEST: usize = 32 << 20;
 
@@ -99,7 +98,11 @@ async fn in_its_manifest(
     stage: &Stage,
     found: &GitHubRelease,
 ) -> Result<Option<BTreeMap<String, String>>, Pause> {
-    let Some(asset) = found.assets.iter().find(|asset| asset.name == MANIFEST) else {
+    let Some(asset) = found
+        .assets
+        .iter()
+        .find(|asset| asset.name == RELEASE_MANIFEST)
+    else {
         return Ok(None);
     };
     let repository = &stage.config.release_repository;
