@@ -44,21 +44,24 @@ impl File {
     }
 }
 
-/// A file, and who built it.
+/// A file in the bucket, and who built it.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// The file.
-    pub file: File,
-    /// Where it came from.
+    /// Its name on GitHub, what it is, and where it came from.
     pub asset: Asset,
+    /// Its key in the bucket.
+    key: String,
 }
 
 impl Built {
-    /// By the name that GitHub gave it.
-    pub fn named(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.file.name);
-        name.clone_into(&mut self.asset.name);
-        self
+    /// What is to be published.
+    pub fn file(&self) -> File {
+        File {
+            name: self.asset.name.clone(),
+            size: self.asset.size,
+            sha256: self.asset.sha256.clone(),
+            content: Content::Object(self.key.clone()),
+        }
     }
 }
 
@@ -69,10 +72,10 @@ pub async fn collected(stage: &Stage, builds: &[Build]) -> Result<Vec<Built>, St
     let mut faults = Vec::new();
     for build in builds {
         for built in of_build(stage, build).await? {
-            let name = &built.file.name;
+            let name = &built.asset.name;
             faults.extend(fault(&built));
             match files.get(name) {
-                Some(other) if other.file.sha256 != built.file.sha256 => {
+                Some(other) if other.asset.sha256 != built.asset.sha256 => {
                     faults.push(collision(other, &built))
                 }
                 Some(_) => {}
@@ -97,13 +100,18 @@ pub async fn collected(stage: &Stage, builds: &[Build]) -> Result<Vec<Built>, St
 
 /// What GitHub would not take as it is.
 fn fault(built: &Built) -> Option<String> {
-    let (component, name) = (&built.asset.component, &built.file.name);
+    let Asset {
+        component,
+        name,
+        size,
+        ..
+    } = &built.asset;
     if documents::is_document(name) {
         return Some(format!(
             "{component} built a file named {name}, which the release itself needs: give it an asset_prefix"
         ));
     }
-    match built.file.size {
+    match *size {
         0 => Some(format!(
             "{name} of {component} is empty, and GitHub takes no empty files"
         )),
@@ -124,7 +132,7 @@ fn collision(one: &Built, other: &Built) -> String {
         "{} and {} both built an asset named {} at GitHub, with different contents: give one an asset_prefix",
         told(one),
         told(other),
-        one.file.name
+        one.asset.name
     )
 }
 
@@ -146,32 +154,24 @@ async fn of_build(stage: &Stage, build: &Build) -> Result<Vec<Built>, StageError
             collected.key
         ))
     })?;
-    let built = |asset: commons_artifacts::Asset| {
-        let name = github_asset_name(&asset.name);
-        Built {
-            file: File {
-                name: name.clone(),
-                size: asset.size,
-                sha256: asset.sha256.clone(),
-                content: Content::Object(asset.key),
+    let built = |asset: commons_artifacts::Asset| Built {
+        asset: Asset {
+            name: github_asset_name(&asset.name),
+            size: asset.size,
+            sha256: asset.sha256,
+            component: build.component.clone(),
+            repository: build.repository.clone(),
+            commit: build.pin.clone(),
+            run_id: list.run_id,
+            run_attempt: list.run_attempt,
+            artifact: Artifact {
+                id: asset.artifact.id,
+                name: asset.artifact.name,
+                digest: asset.artifact.digest,
+                path: asset.path_in_artifact,
             },
-            asset: Asset {
-                name,
-                size: asset.size,
-                sha256: asset.sha256,
-                component: build.component.clone(),
-                repository: build.repository.clone(),
-                commit: build.pin.clone(),
-                run_id: list.run_id,
-                run_attempt: list.run_attempt,
-                artifact: Artifact {
-                    id: asset.artifact.id,
-                    name: asset.artifact.name,
-                    digest: asset.artifact.digest,
-                    path: asset.path_in_artifact,
-                },
-            },
-        }
+        },
+        key: asset.key,
     };
     Ok(list.assets.into_iter().map(built).collect())
 }

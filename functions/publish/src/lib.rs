@@ -7,7 +7,7 @@
 //!
 //! Running it twice is safe: the draft is found before one is created, an asset
 //! that is there with our digest is left alone, one of ours that differs is
-//! uploaded anew, what is signed once is not signed again, and a release that is
+//! uploaded anew, what was signed first is what is published, and a release that is
 //! published already is only checked again.
 
 mod documents;
@@ -185,8 +185,9 @@ async fn publish(
     let (release, at_github) = draft::find_or_create(stage, release, writes).await?;
     let draft = Draft::look(stage, &at_github).await?;
     if known == Some(at_github.id) && at_github.draft {
-        let wanted =
-            |name: &str| is_document(name) || collected.iter().any(|built| built.file.name == name);
+        let wanted = |name: &str| {
+            is_document(name) || collected.iter().any(|built| built.asset.name == name)
+        };
         draft.delete_left_over(&release, wanted, writes).await?;
     }
     let (mut ours, assets) = upload(&draft, collected, writes).await?;
@@ -229,11 +230,14 @@ async fn upload(
     collected: Vec<Built>,
     writes: &Writes<'_>,
 ) -> Result<(Vec<File>, Vec<Asset>), Pause> {
-    let files: Vec<File> = collected.iter().map(|built| built.file.clone()).collect();
+    let files: Vec<File> = collected.iter().map(Built::file).collect();
     let names = draft.put_all(&files, writes).await?;
-    let named = collected.into_iter().zip(&names);
-    let named = named.map(|(built, name)| built.named(name));
-    Ok(named.map(|built| (built.file, built.asset)).unzip())
+    let named = collected.into_iter().zip(names);
+    let named = named.map(|(mut built, name)| {
+        built.asset.name = name;
+        (built.file(), built.asset)
+    });
+    Ok(named.unzip())
 }
 
 /// The last write: what became of it.

@@ -229,7 +229,7 @@ async fn the_manifest_is_published_with_every_commit() {
 }
 
 #[tokio::test]
-async fn what_was_signed_once_is_not_signed_or_sent_again() {
+async fn what_was_signed_once_is_not_sent_again() {
     let world = signed().await;
     // The last write is refused: everything is uploaded by then.
     world.fault("PATCH", RELEASE, FaultKind::Status(502, None));
