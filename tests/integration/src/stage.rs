@@ -13,6 +13,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::release::Release;
+use commons_domain::signature::PublicKey;
 use commons_domain::times::Speed;
 use commons_github::{GitHub, Source};
 use commons_runtime::{Config, Signer, Stage, StageError, SystemClock, Work};
@@ -170,6 +171,26 @@ impl StageWorld {
             github: self.stage.github.working_as(work),
             ..self.stage.clone()
         }
+    }
+
+    /// The public half of the key that its releases are signed with.
+    pub async fn public_key(&self) -> PublicKey {
+        let signer = self.stage.signer.as_ref().expect("a world that signs");
+        signer.public_key().await.expect("its public key")
+    }
+
+    /// GitHub, asked as a deployment does that allows public addresses only.
+    pub fn public_only(&mut self) {
+        let settings = commons_github::Settings::new(
+            &self.stage.config.github_api_url,
+            SecretString::from(Settings::default().token),
+            Work::Collect,
+            self.stage.config.speed,
+            self.stage.clock.clone(),
+            false,
+        );
+        self.stage.github =
+            GitHub::new(settings.expect("the simulator's address")).expect("a client");
     }
 
     /// The release's key.

@@ -29,14 +29,7 @@ async fn release() -> Release {
     let target = Target::parse("v0.1.0", Some(RELEASE_REPOSITORY), Some(&api)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let seen = download(&target, folder.path()).await.unwrap();
-    let key = world
-        .stage
-        .signer
-        .as_ref()
-        .unwrap()
-        .public_key()
-        .await
-        .unwrap();
+    let key = world.public_key().await;
     Release {
         world,
         target,
@@ -96,14 +89,7 @@ async fn a_release_of_ours_is_verified_with_and_without_a_key() {
     assert_eq!(release.faults(Some(&release.key)), [""; 0]);
     assert_eq!(release.faults(None), [""; 0]);
     let other = StageWorld::start().await.signed().await;
-    let other = other
-        .stage
-        .signer
-        .as_ref()
-        .unwrap()
-        .public_key()
-        .await
-        .unwrap();
+    let other = other.public_key().await;
     let faults = release.faults(Some(&other));
     assert!(
         faults.contains(&"SHA256SUMS.sig: it is not this key's signature of SHA256SUMS".into())

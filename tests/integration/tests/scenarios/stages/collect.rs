@@ -442,15 +442,7 @@ async fn one_whose_time_is_up_is_called_again_and_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_redirect_to_a_private_address_is_not_followed() {
     let mut world = green_sdk(|_| {}).await;
-    let settings = commons_github::Settings::new(
-        &world.stage.config.github_api_url,
-        secrecy::SecretString::from(github_simulator::Settings::default().token),
-        commons_runtime::Work::Collect,
-        world.stage.config.speed,
-        world.stage.clock.clone(),
-        false,
-    );
-    world.stage.github = commons_github::GitHub::new(settings.unwrap()).unwrap();
+    world.public_only();
     let error = refused(&world).await;
     assert!(error.contains("to where we do not go"), "{error}");
 }

@@ -9,7 +9,6 @@ use commons_domain::documents::{
 };
 use commons_domain::manifest::Manifest;
 use commons_domain::names::Sha256;
-use commons_domain::signature::PublicKey;
 use commons_publish::Next;
 use commons_runtime::StageError;
 use github_simulator::{FaultKind, ReleaseView};
@@ -35,11 +34,6 @@ fn content<'a>(release: &'a ReleaseView, name: &str) -> &'a [u8] {
     &asset.unwrap_or_else(|| panic!("no {name}")).content
 }
 
-async fn key(world: &StageWorld) -> PublicKey {
-    let signer = world.stage.signer.as_ref().unwrap();
-    signer.public_key().await.unwrap()
-}
-
 /// Downloads everything, as a person does.
 fn download(release: &ReleaseView, to: &Path) {
     for asset in &release.assets {
@@ -60,7 +54,11 @@ async fn people_s_own_tools_verify_a_release() {
     let release = published(&world).await;
     let folder = tempfile::tempdir().unwrap();
     download(&release, folder.path());
-    std::fs::write(folder.path().join("key.pem"), key(&world).await.pem()).unwrap();
+    std::fs::write(
+        folder.path().join("key.pem"),
+        world.public_key().await.pem(),
+    )
+    .unwrap();
     let verifies = || {
         let arguments = "dgst -sha256 -verify key.pem -signature SHA256SUMS.sig SHA256SUMS";
         succeeds(
@@ -114,7 +112,7 @@ for line in open(path):
     envelope.verify([key], 1)
     print(envelope.payload.decode())
 "#;
-    let pem = key(&world).await.pem();
+    let pem = world.public_key().await.pem();
     let open = |path: &Path| {
         let mut command = Command::new(&python);
         command
@@ -241,7 +239,8 @@ async fn what_was_signed_once_is_not_sent_again() {
     assert_eq!(before as usize, release.assets.len());
     let signature = content(&release, SIGNATURE);
     assert!(
-        key(&world)
+        world
+            .public_key()
             .await
             .verifies(content(&release, SUMS), signature)
     );

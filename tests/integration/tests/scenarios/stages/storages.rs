@@ -182,19 +182,6 @@ async fn one_whose_connections_all_die_is_left_green_and_goes_on_where_it_was() 
     assert_eq!(downloads(&world) - before, 3);
 }
 
-/// The world's GitHub, asked as a deployment does that allows public addresses only.
-fn public_only(world: &mut StageWorld) {
-    let settings = commons_github::Settings::new(
-        &world.stage.config.github_api_url,
-        secrecy::SecretString::from(github_simulator::Settings::default().token),
-        commons_runtime::Work::Collect,
-        world.stage.config.speed,
-        world.stage.clock.clone(),
-        false,
-    );
-    world.stage.github = commons_github::GitHub::new(settings.unwrap()).unwrap();
-}
-
 #[tokio::test]
 async fn a_redirect_to_what_is_not_public_is_refused_by_a_name() {
     for (location, why) in [
@@ -212,7 +199,7 @@ async fn a_redirect_to_what_is_not_public_is_refused_by_a_name() {
     ] {
         let elsewhere = zip(1_000, Storage::Elsewhere(location.into()));
         let mut world = green_sdk(|script| script.artifacts = vec![elsewhere]).await;
-        public_only(&mut world);
+        world.public_only();
         let error = refused(&world).await;
         let told = error.contains("to where we do not go") && error.contains(why);
         assert!(told, "{location}: {error}");
