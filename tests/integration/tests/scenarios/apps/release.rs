@@ -12,17 +12,10 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::{OWNER, app, secret};
+use crate::stages::publish::ORDER;
 
 /// How long something is waited for that comes in a moment on a machine that is not busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ORDER: [&str; 6] = [
-    "bllvm-consensus",
-    "bllvm-sdk",
-    "bllvm-protocol",
-    "bllvm-commons",
-    "bllvm-node",
-    "bllvm",
-];
 
 /// A world where only the App is let in; nothing but the actor tells whose runs are whose.
 async fn of(app: &App) -> StageWorld {

@@ -10,14 +10,15 @@ use commons_domain::release::ReleaseStatus;
 use commons_github::NewRelease;
 use commons_publish::Next;
 use commons_runtime::StageError;
-use github_simulator::{FaultKind, ForeignRelease, ReleaseView};
+use github_simulator::{FaultKind, ReleaseView};
 use integration::{RELEASE_REPOSITORY, StageWorld};
 use std::time::Duration;
 
 const RELEASES: &str = "/repos/{owner}/{repo}/releases";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
 const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
-const ORDER: [&str; 6] = [
+/// The components, what is required before what requires it.
+pub const ORDER: [&str; 6] = [
     "bllvm-consensus",
     "bllvm-sdk",
     "bllvm-protocol",
@@ -554,34 +555,6 @@ async fn what_an_earlier_owner_uploaded_and_nothing_builds_any_more_is_deleted()
     );
     let words = "old.txt is deleted from the draft";
     assert_eq!(world.times_told("release", words).await, 1);
-}
-
-#[tokio::test]
-async fn an_asset_of_somebody_else_is_never_replaced() {
-    let world = complete().await;
-    let theirs = ForeignRelease {
-        tag: "v0.1.0".into(),
-        prerelease: false,
-        draft: true,
-        assets: vec![("bllvm".into(), b"theirs".to_vec())],
-    };
-    let id = world
-        .github
-        .release_as("somebody", RELEASE_REPOSITORY, theirs);
-    let error = world.publish().await.unwrap_err();
-    assert!(
-        matches!(error, StageError::VerificationFailed(_)),
-        "{error:?}"
-    );
-    assert!(
-        error
-            .to_string()
-            .starts_with("bllvm of the draft is not what"),
-        "{error}"
-    );
-    let releases = world.github.releases(RELEASE_REPOSITORY);
-    assert_eq!((releases[0].id, releases[0].draft), (id, true));
-    assert_eq!(&releases[0].assets[0].content[..], b"theirs");
 }
 
 #[tokio::test]

@@ -193,3 +193,31 @@ async fn components_are_tagged_at_their_pins_before_the_release_is_seen() {
         .unwrap();
     assert!(tagged < seen);
 }
+
+#[tokio::test]
+async fn an_asset_of_somebody_else_is_never_replaced() {
+    let world = complete().await;
+    let theirs = ForeignRelease {
+        tag: "v0.1.0".into(),
+        prerelease: false,
+        draft: true,
+        assets: vec![("bllvm".into(), b"theirs".to_vec())],
+    };
+    let id = world
+        .github
+        .release_as("somebody", RELEASE_REPOSITORY, theirs);
+    let error = world.publish().await.unwrap_err();
+    assert!(
+        matches!(error, StageError::VerificationFailed(_)),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .starts_with("bllvm of the draft is not what"),
+        "{error}"
+    );
+    let releases = world.github.releases(RELEASE_REPOSITORY);
+    assert_eq!((releases[0].id, releases[0].draft), (id, true));
+    assert_eq!(&releases[0].assets[0].content[..], b"theirs");
+}
