@@ -227,6 +227,9 @@ pub enum Storage {
     Longer(u64),
     /// Serves a byte every 20 ms.
     Slow,
+    /// Serves a byte every 20 ms at the first address that a download is given, and ranges
+    /// at those that follow.
+    SlowOnce,
     /// Is elsewhere: the download is redirected to this address.
     Elsewhere(String),
 }

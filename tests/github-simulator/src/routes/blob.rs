@@ -53,7 +53,7 @@ pub(super) async fn blob(
         }
         Storage::Endless => endless(blob.content),
         Storage::Longer(more) => longer(range, blob.content, more)?,
-        Storage::Slow => slow(blob.content),
+        Storage::Slow | Storage::SlowOnce => slow(blob.content),
     };
     let set = [
         (CONTENT_TYPE, blob.content_type),

@@ -275,7 +275,7 @@ pub(super) async fn artifact(State(app): Shared, Path((owner, repo, id)): Under<
 pub(super) async fn download(State(app): Shared, Path((owner, repo, id)): Under<u64>) -> Answer {
     app.with(|world, now| {
         let repo = world.repo(&name(&owner, &repo))?;
-        let mut all = repo.runs.iter().flat_map(|run| &run.artifacts);
+        let mut all = repo.runs.iter_mut().flat_map(|run| &mut run.artifacts);
         let stored = all
             .find(|stored| stored.id == id)
             .ok_or_else(Refusal::not_found)?;
@@ -283,6 +283,9 @@ pub(super) async fn download(State(app): Shared, Path((owner, repo, id)): Under<
             return Err(Refusal::new(410, "Artifact has expired"));
         }
         let archive = stored.archive.clone();
+        if archive.storage == Storage::SlowOnce {
+            stored.archive.storage = Storage::Ranges;
+        }
         let location = match archive.storage {
             Storage::Elsewhere(address) => address,
             storage => {

@@ -72,6 +72,7 @@ async fn a_storage_knows_ranges_and_lengths_or_not() {
         (Storage::NoRanges, 200, Some(11), "eleven byte"),
         (Storage::NoLength, 200, None, "eleven byte"),
         (Storage::Slow, 200, Some(11), "eleven byte"),
+        (Storage::SlowOnce, 200, Some(11), "eleven byte"),
     ] {
         let (world, location) = uploaded(served(storage.clone())).await;
         let answer = world.end(&location).await;

@@ -6,7 +6,7 @@ use commons_domain::build::{Build, BuildStatus};
 use commons_domain::clock::Clock;
 use commons_domain::names::Sha256;
 use commons_runtime::SystemClock;
-use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script};
+use github_simulator::{Artifact, Corrupt, FaultKind, Repository, Script, Storage};
 use integration::{
     MANIFEST, MovedClock, RELEASE_REPOSITORY, StageWorld, fixture, noise, repository,
 };
@@ -375,24 +375,25 @@ pub(super) fn tarball(path: &str, content: &[u8], packed: bool) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// A green sdk with one artifact more that takes a while; its run, and the ids of a small
-/// artifact and of that one.
+/// A green sdk with one artifact more that takes a while at first; its run, and the ids of a
+/// small artifact and of that one.
 async fn one_takes_a_while(clock: Arc<dyn Clock>) -> (StageWorld, u64, u64, u64) {
-    let large = Artifact {
+    let slow = Artifact {
         name: "z".into(),
-        files: vec![("noise".into(), noise(32 << 20))],
+        files: vec![("noise".into(), noise(200_000))],
+        storage: Storage::SlowOnce,
         ..Artifact::default()
     };
     let world = StageWorld::by(clock, fixture(MANIFEST)).await;
     world.planned().await;
-    world.script("bllvm-sdk", |script| script.artifacts.push(large));
+    world.script("bllvm-sdk", |script| script.artifacts.push(slow));
     world.built("bllvm-sdk").await;
     let run = world.runs("bllvm-sdk")[0].id;
     let sdk = repository("bllvm-sdk");
     let found = world.stage.github.artifacts(&sdk, run).await.unwrap();
     let id = |name: &str| found.iter().find(|a| a.name == name).unwrap().id;
-    let (small, large) = (id("bllvm-sdk-x86_64-linux"), id("z"));
-    (world, run, small, large)
+    let (small, slow) = (id("bllvm-sdk-x86_64-linux"), id("z"));
+    (world, run, small, slow)
 }
 
 /// Ends when it is written down that an artifact came whole.
@@ -411,19 +412,19 @@ fn fetched(world: &StageWorld, artifact: u64) -> usize {
 
 #[tokio::test]
 async fn one_that_is_killed_fetches_only_what_was_in_flight_again() {
-    let (world, run, small, large) = one_takes_a_while(Arc::new(SystemClock)).await;
+    let (world, run, small, slow) = one_takes_a_while(Arc::new(SystemClock)).await;
     tokio::select! {
         answer = world.collect("bllvm-sdk") => panic!("{answer:?}"),
         () = has_come(&world, run, small) => {}
     }
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
-    assert_eq!((fetched(&world, small), fetched(&world, large)), (1, 2));
+    assert_eq!((fetched(&world, small), fetched(&world, slow)), (1, 2));
 }
 
 #[tokio::test]
 async fn one_whose_time_is_up_is_called_again_and_goes_on_where_it_was() {
     let clock = Arc::new(MovedClock::default());
-    let (world, run, small, large) = one_takes_a_while(clock.clone()).await;
+    let (world, run, small, slow) = one_takes_a_while(clock.clone()).await;
     let time_passes = async {
         has_come(&world, run, small).await;
         clock.advance(Duration::from_secs(14 * 60 + 1));
@@ -436,7 +437,7 @@ async fn one_whose_time_is_up_is_called_again_and_goes_on_where_it_was() {
         (BuildStatus::Success, None)
     );
     assert_eq!(world.collect("bllvm-sdk").await.unwrap().next, Next::Built);
-    assert_eq!((fetched(&world, small), fetched(&world, large)), (1, 2));
+    assert_eq!((fetched(&world, small), fetched(&world, slow)), (1, 2));
 }
 
 #[tokio::test]
