@@ -2,9 +2,9 @@
 //! announced of releases, the table, the bucket and the executions.
 //!
 //! What differs between two worlds that did the same is given the same name: ids and
-//! nonces by their order at the simulator, so that who belongs to whom still shows;
-//! addresses; times, of which only counts whether they are there; generations, as how
-//! far they are from the release's.
+//! nonces by their order at the simulator, so that who belongs to whom still shows, in
+//! the release manifest too; addresses; times, of which only counts whether they are
+//! there; generations, as how far they are from the release's.
 //!
 //! Left out, since a stage that runs twice may leave another one of each:
 //!
@@ -24,8 +24,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use commons_domain::documents::{RELEASE_MANIFEST, SUMS};
 use commons_domain::names::Sha256;
-use github_simulator::{ReleaseView, RunView};
+use github_simulator::{AssetView, ReleaseView, RunView};
 use jiff::Timestamp;
 use local_cloud::Service;
 use serde_json::{Map, Value, json};
@@ -328,12 +329,13 @@ fn run_value(run: &RunView) -> Value {
 }
 
 fn release_value(release: &ReleaseView) -> Value {
-    let asset = |asset: &github_simulator::AssetView| {
+    let asset = |asset: &AssetView| {
+        let digest = format!("sha256:{}", Sha256::of(&asset.content));
         let about = json!({
             "size": asset.size,
             "state": asset.state,
-            "digest": asset.digest,
-            "content": Sha256::of(&asset.content).as_str(),
+            "digest_is_right": asset.digest == Some(digest),
+            "content": content(asset, release),
         });
         (asset.name.clone(), about)
     };
@@ -347,6 +349,26 @@ fn release_value(release: &ReleaseView) -> Value {
         "target": release.target_commitish,
         "assets": release.assets.iter().map(asset).collect::<Map<_, _>>(),
     })
+}
+
+/// What an asset holds: its sum, but where ids stand in it, or a sum of what has them.
+fn content(asset: &AssetView, release: &ReleaseView) -> Value {
+    let is_right = |name: &str, sum: &str| {
+        let mut named = release.assets.iter().filter(|asset| asset.name == name);
+        named.any(|asset| Sha256::of(&asset.content).as_str() == sum)
+    };
+    match asset.name.as_str() {
+        RELEASE_MANIFEST => serde_json::from_slice(&asset.content).expect("JSON"),
+        SUMS => {
+            let text = String::from_utf8_lossy(&asset.content);
+            let line = |line: &str| {
+                let named = line.split_once("  ");
+                named.map(|(sum, name)| json!({"of": name, "is_right": is_right(name, sum)}))
+            };
+            text.lines().map(line).collect()
+        }
+        _ => Sha256::of(&asset.content).as_str().into(),
+    }
 }
 
 /// The notes without how long each build took, their table's last column.
