@@ -38,6 +38,11 @@ pub(crate) enum Mishap {
     BreakOff,
     /// The asset gets another name.
     Rename,
+    /// The asset gets no digest.
+    Undigested {
+        /// And another last byte.
+        altered: bool,
+    },
 }
 
 /// Wraps every route.
@@ -217,6 +222,11 @@ async fn carry_out(
         }
         Some(FaultKind::RenamedAsset) => {
             request.extensions_mut().insert(Mishap::Rename);
+        }
+        Some(FaultKind::UndigestedAsset { altered }) => {
+            request
+                .extensions_mut()
+                .insert(Mishap::Undigested { altered });
         }
         Some(FaultKind::LostAnswer) => lost = true,
         Some(FaultKind::CutShort) => half = Some(Half::AsIfAll),

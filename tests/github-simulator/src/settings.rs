@@ -115,6 +115,11 @@ pub enum FaultKind {
     StarterAsset,
     /// An upload whose asset gets a name that no rule foresees: `.` for each `-`.
     RenamedAsset,
+    /// An upload whose asset has no digest, as on servers that know none.
+    UndigestedAsset {
+        /// Whether its last byte is another than was sent.
+        altered: bool,
+    },
 }
 
 /// Something that goes wrong for the next few matching webhooks.

@@ -438,6 +438,7 @@ impl World {
                 content_type: "application/octet-stream".into(),
                 content: content.into(),
                 broken: false,
+                digest: true,
             };
             release.add_asset(upload, now)?;
         }

@@ -126,7 +126,7 @@ impl Release {
             name,
             label: upload.label,
             content_type: upload.content_type,
-            digest: (!upload.broken).then(|| sha256(&upload.content)),
+            digest: (upload.digest && !upload.broken).then(|| sha256(&upload.content)),
             content: if upload.broken {
                 Bytes::new()
             } else {
@@ -174,6 +174,8 @@ pub(crate) struct Upload {
     pub(crate) content: Bytes,
     /// Breaks off and leaves a `starter` behind.
     pub(crate) broken: bool,
+    /// Whether the asset has a digest.
+    pub(crate) digest: bool,
 }
 
 impl Repo {

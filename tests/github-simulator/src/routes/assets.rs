@@ -77,9 +77,17 @@ pub(super) async fn upload(
     if given.is_empty() {
         return Err(Refusal::invalid("ReleaseAsset", "missing_field", "name"));
     }
-    let content: Bytes = axum::body::to_bytes(body, usize::MAX)
+    let mut content: Bytes = axum::body::to_bytes(body, usize::MAX)
         .await
         .map_err(|_| Refusal::new(400, "The body ended too soon"))?;
+    let digest = !matches!(mishap, Some(Mishap::Undigested { .. }));
+    if mishap == Some(&Mishap::Undigested { altered: true }) {
+        let mut other = content.to_vec();
+        if let Some(last) = other.last_mut() {
+            *last = !*last;
+        }
+        content = other.into();
+    }
     app.with(|world, now| {
         let upload = Upload {
             id: world.next_id(),
@@ -89,6 +97,7 @@ pub(super) async fn upload(
             content_type,
             content,
             broken,
+            digest,
         };
         let render = world.render.clone();
         let repo = world.repo(&name(&owner, &repository))?;

@@ -171,6 +171,20 @@ async fn an_asset_may_get_a_name_that_nobody_foresees() {
 }
 
 #[tokio::test]
+async fn an_asset_may_have_no_digest_and_other_bytes() {
+    let world = World::start().await;
+    for (name, altered, content) in [("a", false, &b"content"[..]), ("b", true, b"conten\x8b")] {
+        let kind = FaultKind::UndigestedAsset { altered };
+        let answer = world.upload_with(name, kind).await;
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        assert!(answer["digest"].is_null(), "{answer}");
+        let assets = &world.simulator.releases(REPO)[0].assets;
+        let asset = assets.iter().find(|asset| asset.name == name).unwrap();
+        assert_eq!((&asset.content[..], &asset.digest), (content, &None));
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_expires_is_bad() {
     let world = World::start().await;
     world.simulator.add_token("another");

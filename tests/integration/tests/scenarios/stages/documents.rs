@@ -15,9 +15,8 @@ use github_simulator::{FaultKind, ReleaseView};
 use integration::{COMPONENTS, StageWorld, tools};
 use serde_json::Value;
 
-use super::publish::{complete, completed, whole};
+use super::publish::{ASSETS, complete, completed, whole};
 
-const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
 
 async fn signed() -> StageWorld {

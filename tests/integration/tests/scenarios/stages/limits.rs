@@ -12,11 +12,10 @@ use github_simulator::FaultKind;
 use integration::{MANIFEST, MovedClock, RELEASE_REPOSITORY, StageWorld, fixture, repository};
 use jiff::Timestamp;
 
-use super::publish::{complete, completed, whole};
+use super::publish::{ASSETS, complete, completed, whole};
 
 const RELEASES: &str = "/repos/{owner}/{repo}/releases";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
-const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
 
 fn limited(seconds: &str) -> FaultKind {
     let asked = vec![("retry-after".to_owned(), seconds.to_owned())];

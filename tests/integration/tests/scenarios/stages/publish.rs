@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const RELEASES: &str = "/repos/{owner}/{repo}/releases";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
-const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
+pub(super) const ASSETS: &str = "/repos/{owner}/{repo}/releases/{release_id}/assets";
 /// The components, what is required before what requires it.
 pub const ORDER: [&str; 6] = [
     "bllvm-consensus",

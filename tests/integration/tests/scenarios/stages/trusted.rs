@@ -7,11 +7,11 @@ use commons_domain::documents::{RELEASE_MANIFEST, SUMS};
 use commons_domain::names::Sha256;
 use commons_publish::Next;
 use commons_runtime::StageError;
-use github_simulator::{FaultKind, ForeignRelease};
+use github_simulator::{AssetView, FaultKind, ForeignRelease};
 use integration::{MANIFEST, MINUTE, RELEASE_REPOSITORY, StageWorld, fixture, repository};
 use serde_json::Value;
 
-use super::publish::{complete, completed, whole, writes};
+use super::publish::{ASSETS, complete, completed, whole, writes};
 
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
 
@@ -69,6 +69,41 @@ async fn what_is_found_wrong_once_it_is_seen_is_a_draft_again() {
     let (why, ()) = tokio::join!(refused(&world), add);
     assert!(why.contains("theirs.txt is not ours"), "{why}");
     assert!(why.ends_with("it is a draft again"), "{why}");
+    assert!(world.github.releases(RELEASE_REPOSITORY)[0].draft);
+}
+
+/// A complete release whose assets will have no digest at GitHub.
+async fn undigested(altered: bool) -> StageWorld {
+    let world = complete().await;
+    let kind = FaultKind::UndigestedAsset { altered };
+    world.faults("POST", ASSETS, kind, 1_000);
+    world
+}
+
+#[tokio::test]
+async fn of_assets_without_a_digest_the_bytes_are_read_before_and_after() {
+    let world = undigested(false).await;
+    assert_eq!(world.publish().await.unwrap().next, Next::Published);
+    let release = &world.github.releases(RELEASE_REPOSITORY)[0];
+    assert!(!release.draft && release.assets.iter().all(|asset| asset.digest.is_none()));
+    let read = |asset: &AssetView| {
+        let path = format!("/repos/{RELEASE_REPOSITORY}/releases/assets/{}", asset.id);
+        let requests = world.github.requests();
+        requests.iter().filter(|r| r.path == path).count()
+    };
+    for asset in &release.assets {
+        assert_eq!(read(asset), 2, "{}", asset.name);
+    }
+}
+
+#[tokio::test]
+async fn an_asset_of_other_bytes_is_not_published_though_it_has_no_digest() {
+    let world = undigested(true).await;
+    let why = refused(&world).await;
+    assert!(
+        why.contains("SHA256SUMS differs from what was collected"),
+        "{why}"
+    );
     assert!(world.github.releases(RELEASE_REPOSITORY)[0].draft);
 }
 
