@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use tokio::process::Command;
+use local_cloud::Profile;
 
 use crate::program;
 
@@ -29,13 +29,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         What::Collect => "collect",
         What::Publish => "publish",
     };
-    program::run(
-        "building in release mode: some minutes the first time",
-        async |steps| local_cloud::build_bench(steps).await,
-        |folder| {
-            let mut command = Command::new(folder.join("bench"));
-            command.arg(what);
-            command
-        },
-    )
+    let patience = "building in release mode: some minutes the first time";
+    program::run(Profile::Release, "bench", patience, [what])
 }

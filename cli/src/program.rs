@@ -1,23 +1,21 @@
 //! Programs of the workspace that the command builds when they are asked for, and starts.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::sync::Once;
 
-use local_cloud::{Error, Progress};
+use local_cloud::{Error, Profile, Progress};
 use tokio::process::Command;
 
 use crate::{interrupted, refuse};
 
-/// What is told of a build's steps.
-type Steps<'a> = &'a (dyn Fn(Progress) + Send + Sync);
-
 /// Builds a program, tells `patience` where that takes time, and starts it. The exit code
 /// is the program's, which has said why.
 pub fn run(
+    profile: Profile,
+    name: &str,
     patience: &str,
-    build: impl AsyncFnOnce(Steps<'_>) -> Result<PathBuf, Error>,
-    command: impl FnOnce(&Path) -> Command,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -30,15 +28,11 @@ pub fn run(
         }
     };
     let built_and_run = async {
-        let folder = build(&steps).await?;
-        let mut command = command(&folder);
-        let program = command
-            .as_std()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
-        let status = command.kill_on_drop(true).status().await;
-        let status = status.map_err(|error| Error(format!("{program}: {error}")))?;
+        let folder = local_cloud::build(profile, &[name], &steps).await?;
+        let program = folder.join(name);
+        let mut command = Command::new(&program);
+        let status = command.args(arguments).kill_on_drop(true).status().await;
+        let status = status.map_err(|error| Error(format!("{}: {error}", program.display())))?;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     };

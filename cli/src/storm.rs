@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::process::Command;
+use local_cloud::Profile;
 
 use crate::program;
 
@@ -54,13 +54,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if arguments.odds {
         given.push("--odds".into());
     }
-    program::run(
-        "building in release mode: some minutes the first time",
-        async |steps| local_cloud::build_storm(steps).await,
-        |folder| {
-            let mut command = Command::new(folder.join("storm"));
-            command.args(given);
-            command
-        },
-    )
+    let patience = "building in release mode: some minutes the first time";
+    program::run(Profile::Release, "storm", patience, given)
 }

@@ -1,12 +1,14 @@
 //! `commons timeline`: what happened to a release, event by event.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use commons_domain::names::{ReleaseKey, RepoName, Version};
-use tokio::process::Command;
+use local_cloud::Profile;
 
 use crate::{program, refuse};
+
+/// The program that prints it: its arguments are a table and a release's key.
+pub const PROGRAM: &str = "timeline";
 
 /// Whose timeline.
 #[derive(clap::Args)]
@@ -34,16 +36,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let key = ReleaseKey::of(&repository, &version);
-    program::run(
-        "building what reads the table: some minutes the first time, seconds after that",
-        async |steps| local_cloud::build_timeline(steps).await,
-        |folder| command(folder, &arguments.table, &key),
-    )
-}
-
-/// What prints a release's timeline, of the binaries in this folder.
-pub fn command(folder: &Path, table: &str, key: &ReleaseKey) -> Command {
-    let mut command = Command::new(folder.join("timeline"));
-    command.args([table, key.as_str()]).kill_on_drop(true);
-    command
+    let patience = "building what reads the table: some minutes the first time, seconds after that";
+    let given = [arguments.table.as_str(), key.as_str()];
+    program::run(Profile::Dev, PROGRAM, patience, given)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tokio::process::Command;
+use local_cloud::Profile;
 
 use crate::program;
 
@@ -17,13 +17,6 @@ pub struct Arguments {
 
 /// Builds what verifies, and starts it.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    program::run(
-        "building what verifies: a minute the first time, seconds after that",
-        async |steps| local_cloud::build_verify(steps).await,
-        |folder| {
-            let mut command = Command::new(folder.join("verify"));
-            command.args(&arguments.arguments);
-            command
-        },
-    )
+    let patience = "building what verifies: a minute the first time, seconds after that";
+    program::run(Profile::Dev, "verify", patience, &arguments.arguments)
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use commons_domain::names::{ReleaseKey, Sha256, Version};
 use github_simulator::{Script, Settings, Simulator, fixture_repositories};
 use indicatif::{ProgressBar, ProgressStyle};
-use local_cloud::{Account, Error, LocalCloud, Options, STACK, Service, Stack};
+use local_cloud::{Account, Error, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::Wanted;
 use crate::timeline;
@@ -30,7 +31,7 @@ pub struct Rehearsal {
     /// The release repository.
     pub repository: String,
     cloud: LocalCloud,
-    functions: PathBuf,
+    built: PathBuf,
 }
 
 impl Rehearsal {
@@ -46,9 +47,10 @@ impl Rehearsal {
                 println!("  {} of about {CRATES} crates", step.done);
             }
         };
-        let (toolchain, functions) = tokio::try_join!(
+        let binaries = [&FUNCTIONS[..], &[timeline::PROGRAM]].concat();
+        let (toolchain, built) = tokio::try_join!(
             local_cloud::ensure_venv(&say),
-            local_cloud::build_functions(&step)
+            local_cloud::build(Profile::Dev, &binaries, &step)
         )?;
         bar.bar.finish_and_clear();
 
@@ -94,7 +96,7 @@ impl Rehearsal {
             cloud.endpoint()
         );
         let stack = account
-            .deploy(STACK, &toolchain, &functions, &parameters)
+            .deploy(STACK, &toolchain, &built, &parameters)
             .await?;
         github.set_webhook(&stack.webhook_url, &secret);
         Ok(Self {
@@ -103,7 +105,7 @@ impl Rehearsal {
             stack,
             repository,
             cloud,
-            functions,
+            built,
         })
     }
 
@@ -150,7 +152,9 @@ impl Rehearsal {
         let file = std::fs::File::create(path).map_err(failed)?;
         let key = format!("{}/{version}", self.repository);
         let key = ReleaseKey::new(&key).map_err(|error| Error(error.to_string()))?;
-        let status = timeline::command(&self.functions, &self.stack.table, &key)
+        let status = Command::new(self.built.join(timeline::PROGRAM))
+            .args([self.stack.table.as_str(), key.as_str()])
+            .kill_on_drop(true)
             .env_clear()
             .envs(self.aws())
             .stdout(file)

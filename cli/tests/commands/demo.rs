@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use local_cloud::{FUNCTIONS, Profile};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -16,7 +17,9 @@ use crate::{commons, stderr, stdout};
 fn prepare() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         local_cloud::ensure_venv(&|_| {}).await.unwrap();
-        local_cloud::build_functions(&|_| {}).await.unwrap();
+        local_cloud::build(Profile::Dev, &FUNCTIONS, &|_| {})
+            .await
+            .unwrap();
     });
 }
 

@@ -13,8 +13,8 @@ pub const STACK: &str = "commons";
 pub use account::{Account, Service, Stack, Transitions};
 pub use cloud::{LocalCloud, Options, http_client};
 pub use prepare::{
-    Missing, Progress, Toolchain, build_bench, build_functions, build_release, build_storm,
-    build_timeline, build_verify, check_prerequisites, ensure_venv, target,
+    FUNCTIONS, Missing, Profile, Progress, Toolchain, build, check_prerequisites, ensure_venv,
+    target,
 };
 
 /// Why the local cloud did not do what was asked; one sentence.

@@ -193,57 +193,31 @@ pub struct Progress {
     pub compiled: bool,
 }
 
-/// Builds the functions for this machine; the folder that holds them.
-pub async fn build_functions(
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<PathBuf, Error> {
-    build(&["--workspace", "--bins"], progress).await?;
-    Ok(target().join("debug"))
+/// The functions, by the names of their binaries.
+pub const FUNCTIONS: [&str; 7] = [
+    "webhook", "plan", "dispatch", "poll", "collect", "publish", "settle",
+];
+
+/// How binaries are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As `cargo test` does.
+    Dev,
+    /// As functions are deployed.
+    Release,
 }
 
-/// Builds these binaries in release mode, as functions are deployed; the folder that holds
-/// them.
-pub async fn build_release(
+/// Builds binaries of the workspace for this machine; the folder that holds them. With the
+/// features that the whole workspace has, so that nothing is compiled twice.
+pub async fn build(
+    profile: Profile,
     binaries: &[&str],
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, Error> {
-    let mut arguments = vec!["--release", "--workspace"];
-    arguments.extend(binaries.iter().flat_map(|name| ["--bin", name]));
-    build(&arguments, progress).await?;
-    Ok(target().join("release"))
-}
-
-/// Builds `timeline`, which prints what happened to a release; the folder that holds it.
-pub async fn build_timeline(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
-    build(&["--workspace", "--bin", "timeline"], progress).await?;
-    Ok(target().join("debug"))
-}
-
-/// Builds `verify`, which checks a published release; the folder that holds it.
-pub async fn build_verify(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
-    build(&["--workspace", "--bin", "verify"], progress).await?;
-    Ok(target().join("debug"))
-}
-
-/// Builds `storm` in release mode, which releases while everything goes wrong; the folder
-/// that holds it.
-pub async fn build_storm(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
-    build(&["--release", "--package", "storm"], progress).await?;
-    Ok(target().join("release"))
-}
-
-/// Builds `bench` in release mode, which measures; the folder that holds it.
-pub async fn build_bench(progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<PathBuf, Error> {
-    build(&["--release", "--package", "bench"], progress).await?;
-    Ok(target().join("release"))
-}
-
-/// Builds binaries of the workspace: with `--workspace` with the features that `cargo test`
-/// uses, so that nothing is built twice.
-async fn build(
-    binaries: &[&str],
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<(), Error> {
+    let (arguments, folder): (&[&str], _) = match profile {
+        Profile::Dev => (&[], "debug"),
+        Profile::Release => (&["--release"], "release"),
+    };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // `cargo run` and `cargo test` describe their package in these; a build script
@@ -261,8 +235,9 @@ async fn build(
         }
     }
     command
-        .arg("build")
-        .args(binaries)
+        .args(["build", "--workspace"])
+        .args(arguments)
+        .args(binaries.iter().flat_map(|name| ["--bin", name]))
         .args(["--message-format", "json-render-diagnostics", "--quiet"])
         .current_dir(root());
     let failed = |error| Error::of("cargo build", error);
@@ -292,7 +267,7 @@ async fn build(
     }
     let output = build.output().await.map_err(failed)?;
     if output.status.success() {
-        Ok(())
+        Ok(target().join(folder))
     } else {
         Err(Error(format!(
             "the build failed: {}",

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::Credentials;
 use github_simulator::{Repository, Settings, Simulator, fixture_repositories};
-use local_cloud::{Account, LocalCloud, Options, STACK, Service, Stack, Toolchain};
+use local_cloud::{
+    Account, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack, Toolchain,
+};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -57,7 +59,7 @@ impl Shared {
             .get_or_init(|| async {
                 let quiet = |_: &str| {};
                 let toolchain = local_cloud::ensure_venv(&quiet).await.expect("the venv");
-                let functions = local_cloud::build_functions(&|_| {})
+                let functions = local_cloud::build(Profile::Dev, &FUNCTIONS, &|_| {})
                     .await
                     .expect("the functions");
                 Shared {

@@ -5,17 +5,12 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-
-/// All of them.
-pub const FUNCTIONS: [&str; 7] = [
-    "webhook", "plan", "dispatch", "poll", "collect", "publish", "settle",
-];
+use local_cloud::{FUNCTIONS, Profile};
 
 /// Builds them, and the empty one, in release mode; the folder that holds them.
 pub async fn build() -> Result<PathBuf, String> {
-    let mut binaries = FUNCTIONS.to_vec();
-    binaries.push("empty");
-    let built = local_cloud::build_release(&binaries, &|_| {}).await;
+    let binaries = [&FUNCTIONS[..], &["empty"]].concat();
+    let built = local_cloud::build(Profile::Release, &binaries, &|_| {}).await;
     built.map_err(|error| error.to_string())
 }
 

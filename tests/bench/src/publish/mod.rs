@@ -5,11 +5,11 @@ mod functions;
 mod ready;
 mod release;
 
+use local_cloud::FUNCTIONS;
 use serde_json::json;
 
 use crate::figures::{Bar, Figure, line, table};
 use crate::world::cores;
-use functions::FUNCTIONS;
 
 /// Measures, prints, and says whether every bar is held.
 pub async fn publish() -> Result<bool, String> {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
+use local_cloud::FUNCTIONS;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc::{self, Receiver};
 
-use super::functions::FUNCTIONS;
 use crate::figures::median;
 
 /// Starts of each function.

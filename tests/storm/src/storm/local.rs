@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use github_simulator::{Call, FaultKind, Foreseen, Settings, Simulator, WebhookFaultKind};
 use jiff::Timestamp;
-use local_cloud::{Account, LocalCloud, STACK, Service, Stack, Toolchain};
+use local_cloud::{Account, FUNCTIONS, LocalCloud, Profile, STACK, Service, Stack, Toolchain};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use storm_oracle::{End, Finding, Seen, What, judge};
@@ -61,7 +61,9 @@ pub fn run(
     runtime.block_on(async {
         let told = |error: local_cloud::Error| error.to_string();
         let toolchain = local_cloud::ensure_venv(&|_| {}).await.map_err(told)?;
-        let functions = local_cloud::build_functions(&|_| {}).await.map_err(told)?;
+        let functions = local_cloud::build(Profile::Dev, &FUNCTIONS, &|_| {})
+            .await
+            .map_err(told)?;
         for plan in plans(size) {
             let plan = Arc::new(smaller(plan));
             let played = play(&plan, &toolchain, &functions).await?;
