@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use commons_domain::names::{ReleaseKey, Sha256, Version};
 use github_simulator::{Script, Settings, Simulator, fixture_repositories};
 use indicatif::{ProgressBar, ProgressStyle};
-use local_cloud::{Account, Error, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack};
+use local_cloud::{
+    ACCOUNT, Account, Error, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -73,7 +75,7 @@ impl Rehearsal {
         let github = github
             .map_err(|error| Error(format!("the GitHub simulator does not start: {error}")))?;
         let repository = add_repositories(&github, wanted)?;
-        let account = cloud.account("000000000000")?;
+        let account = cloud.account(ACCOUNT)?;
         let wait = |simulated: f64| (simulated / wanted.speed).ceil().max(1.0).to_string();
         let parameters = [
             ("ReleaseRepository", repository.clone()),

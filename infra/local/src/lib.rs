@@ -10,6 +10,9 @@ mod prepare;
 /// What the stack is called where there is one.
 pub const STACK: &str = "commons";
 
+/// The account of who signs nothing, as GitHub: only its webhooks find their way.
+pub const ACCOUNT: &str = "000000000000";
+
 pub use account::{Account, Service, Stack, Transitions};
 pub use cloud::{LocalCloud, Options, http_client};
 pub use prepare::{

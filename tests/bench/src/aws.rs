@@ -7,12 +7,9 @@ use commons_artifacts::Store;
 /// The bucket that everything goes to.
 pub const BUCKET: &str = "artifacts";
 
-/// Whose it is.
-pub const ACCOUNT: &str = "100000000000";
-
 /// A client for S3 at this address.
 pub fn client(address: &str) -> Client {
-    let owner = Credentials::new(ACCOUNT, "local", None, None, "the benchmark");
+    let owner = Credentials::new(local_cloud::ACCOUNT, "local", None, None, "the benchmark");
     let aws = aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new("us-east-1"))

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::config::Credentials;
 use github_simulator::{Repository, Settings, Simulator, fixture_repositories};
 use local_cloud::{
-    Account, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack, Toolchain,
+    ACCOUNT, Account, FUNCTIONS, LocalCloud, Options, Profile, STACK, Service, Stack, Toolchain,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -170,7 +170,7 @@ impl World {
         for repository in repositories {
             github.add_repository(repository);
         }
-        let account = cloud.account("000000000000").expect("an account");
+        let account = cloud.account(ACCOUNT).expect("an account");
         let api_url = github.api_url();
         let stack = shared
             .deploy(STACK, &account, api_url, token, webhook_secret)

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use local_cloud::FUNCTIONS;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc::{self, Receiver};
@@ -37,15 +38,20 @@ pub async fn measure(folder: &Path) -> Result<Ready, String> {
             std::future::pending::<()>().await;
         }
     });
-    let router = Router::new().route("/2018-06-01/runtime/invocation/next", next);
+    // The door reads the secret that deliveries are signed with before it is ready.
+    let secret = post(async || Json(json!({ "SecretString": "bench" })));
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", next)
+        .route("/", secret);
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.map_err(|error| format!("no port is free: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = address.to_string();
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let mut seconds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for _ in 0..ROUNDS {
         for name in std::iter::once(EMPTY).chain(FUNCTIONS) {
-            let took = start(&folder.join(name), &address.to_string(), &mut asks).await?;
+            let took = start(&folder.join(name), &address, &mut asks).await?;
             seconds.entry(name).or_default().push(took);
         }
     }
@@ -76,11 +82,14 @@ async fn start(binary: &Path, api: &str, asks: &mut Receiver<Instant>) -> Result
     Ok(ready.duration_since(began).as_secs_f64())
 }
 
-/// What Lambda and the template give a function; nothing of it is reached.
+/// What Lambda and the template give a function; of AWS it reaches what answers as Secrets
+/// Manager.
 fn environment(api: &str) -> BTreeMap<&'static str, String> {
+    let aws = format!("http://{api}");
     BTreeMap::from(
         [
             ("AWS_LAMBDA_RUNTIME_API", api),
+            ("AWS_ENDPOINT_URL", aws.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1"),

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use github_simulator::{Call, FaultKind, Foreseen, Settings, Simulator, WebhookFaultKind};
 use jiff::Timestamp;
-use local_cloud::{Account, FUNCTIONS, LocalCloud, Profile, STACK, Service, Stack, Toolchain};
+use local_cloud::{
+    ACCOUNT, Account, FUNCTIONS, LocalCloud, Profile, STACK, Service, Stack, Toolchain,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use storm_oracle::{End, Finding, Seen, What, judge};
@@ -203,7 +205,7 @@ impl Deployed {
             auth: false,
         };
         let cloud = LocalCloud::start(toolchain, options).await?;
-        let account = cloud.account("000000000000")?;
+        let account = cloud.account(ACCOUNT)?;
         let wait = |seconds: f64| (seconds / SPEED).ceil().max(1.0).to_string();
         let parameters = [
             ("ReleaseRepository", plan.release_repository.clone()),
