@@ -5,7 +5,6 @@ use commons_domain::release::Release;
 use commons_domain::times::{BUSY_WAIT, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::{NewRelease, Release as GitHubRelease, ReleaseUpdate};
 use commons_runtime::{Stage, StageError};
-use jiff::Timestamp;
 
 use crate::limits::{Pause, Writes};
 
@@ -26,6 +25,8 @@ pub async fn find_or_create(
             Err(error) => return Err(error.into()),
         }
     }
+    // Looked at before the list: what is created meanwhile may be missing there.
+    let in_flight = release.draft_deadline.map(|deadline| stage.until(deadline));
     let mut same_tag: Vec<GitHubRelease> = stage
         .github
         .releases(repository)
@@ -47,7 +48,14 @@ pub async fn find_or_create(
             );
             return Err(StageError::Refused(why).into());
         }
-        (None, _) => return create(stage, release, writes).await,
+        (None, _) => {
+            return match in_flight.filter(|left| !left.is_zero()) {
+                Some(left) => Err(Pause::Again {
+                    wait: stage.config.speed.simulated(left),
+                }),
+                None => create(stage, release, writes).await,
+            };
+        }
     };
     if !found.draft && release.github_release_id != Some(found.id) {
         return Err(StageError::Refused(format!(
@@ -69,7 +77,6 @@ async fn store_id(
 ) -> Result<Release, StageError> {
     let stored = Release {
         github_release_id: Some(id),
-        draft_deadline: None,
         ..release.clone()
     };
     stage.store.change_release(release, &stored, why).await?;
@@ -77,20 +84,14 @@ async fn store_id(
 }
 
 /// Creates the draft. The intent is written first, so that of two calls at once only
-/// one creates it; the other comes again when the POST is over, and finds it.
+/// one creates it; the other comes again when the POST is over, and finds it. The intent's
+/// deadline only grows: who stood still since before another's finds it changed, whatever
+/// came of that one.
 async fn create(
     stage: &Stage,
     release: &Release,
     writes: &Writes<'_>,
 ) -> Result<(Release, GitHubRelease), Pause> {
-    let left = |deadline: Timestamp| deadline.duration_since(stage.now());
-    if let Some(left) = release.draft_deadline.map(left)
-        && left.is_positive()
-    {
-        return Err(Pause::Again {
-            wait: stage.config.speed.simulated(left.unsigned_abs()),
-        });
-    }
     writes.turn().await?;
     let deadline = stage.now() + DISPATCH_BEGINS + DISPATCH_DEADLINE;
     let intent = Release {
@@ -127,7 +128,7 @@ async fn create(
         Err(error) => {
             // The POST is over: the next call looks whether it has happened.
             let over = Release {
-                draft_deadline: None,
+                draft_deadline: Some(stage.now()),
                 ..intent.clone()
             };
             let why = format!("no draft was created, as far as is known: {error}");

@@ -20,3 +20,19 @@ async fn who_comes_to_the_lock_after_its_build_s_run_was_claimed_leaves_none() {
     let at_the_lock = |fault: &String| fault.contains("PutItem");
     assert!(log.iter().any(at_the_lock), "{log:?}");
 }
+
+/// A call of Publish finds no draft and stands still before its turn to write; its retry
+/// makes the draft and fills it. Then the first call goes on, and makes no second one.
+#[tokio::test]
+async fn who_stood_still_while_another_call_made_the_draft_makes_none() {
+    let world = world(plan(&["v1.0.0"]), |bug| {
+        let kind = StrikeKind::Zombie(6.0);
+        bug.strike = Some(("publish v1.0.0  (1)", kind));
+        bug.at = "PutItem";
+    })
+    .await;
+    caught(&world, &[]).await;
+    let log = world.skies.log();
+    let at_its_turn = |fault: &String| fault.contains("PutItem");
+    assert!(log.iter().any(at_its_turn), "{log:?}");
+}
