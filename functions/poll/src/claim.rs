@@ -5,6 +5,7 @@ use commons_domain::build::{Build, MatchedBy};
 use commons_domain::manifest::Trigger;
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
+use commons_github::Run;
 use commons_runtime::{Stage, after_attempt, cancel_late, candidate, claim_of, own_claim};
 use commons_store::Claimed;
 
@@ -12,19 +13,9 @@ use crate::{Look, Next, StoreOr, ended_or_retrying, wait_of};
 
 /// Looks for the run of the present attempt in the repository's unfiltered list.
 pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
-    let since = build.baseline.unwrap_or(build.created_at);
-    let runs: Vec<Candidate> = stage
-        .github
-        .runs_since(&build.repository, since)
-        .await?
-        .into_iter()
-        .map(candidate)
-        .collect();
-    for late in matching::late(build, &runs) {
-        let nonce = matching::title_nonce(&late.display_title).unwrap_or_default();
-        let claim = claim_of(&build.release, &build.component, nonce);
-        cancel_late(stage, &build.repository, late.id, &claim, Some(build)).await?;
-    }
+    let runs = listed(stage, build).await?;
+    end_late(stage, build, &runs).await?;
+    let runs: Vec<Candidate> = runs.into_iter().map(candidate).collect();
     let login = stage.github.login().await?;
     let mut unclaimed = Vec::new();
     for run in matching::candidates(build, &runs, &login) {
@@ -75,6 +66,24 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
         }
         Match::None => absent(stage, build).await,
     }
+}
+
+/// The runs of the repository since the present dispatch.
+pub async fn listed(stage: &Stage, build: &Build) -> Result<Vec<Run>, Look> {
+    let since = build.baseline.unwrap_or(build.created_at);
+    Ok(stage.github.runs_since(&build.repository, since).await?)
+}
+
+/// Cancels what has come late of dispatches that were given up, and still runs.
+pub async fn end_late(stage: &Stage, build: &Build, runs: &[Run]) -> Result<(), Look> {
+    let going = runs.iter().filter(|run| run.status != "completed");
+    let going: Vec<Candidate> = going.cloned().map(candidate).collect();
+    for late in matching::late(build, &going) {
+        let nonce = matching::title_nonce(&late.display_title).unwrap_or_default();
+        let claim = claim_of(&build.release, &build.component, nonce);
+        cancel_late(stage, &build.repository, late.id, &claim, Some(build)).await?;
+    }
+    Ok(())
 }
 
 /// Whether the only candidate is this build's although it shows no nonce: nobody else

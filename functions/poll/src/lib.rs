@@ -164,6 +164,11 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             .await
             .map_err(StoreOr)?;
     }
+    // A run of an earlier dispatch may come after this one has claimed its own.
+    if !build.abandoned.is_empty() {
+        let runs = claim::listed(stage, build).await?;
+        claim::end_late(stage, build, &runs).await?;
+    }
     let run = stage.github.run(&build.repository, run_id).await?;
     let seen = Seen {
         status: run.status.clone(),

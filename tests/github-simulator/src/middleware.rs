@@ -174,6 +174,7 @@ async fn record(
     next: Next,
     fault: Option<FaultKind>,
 ) -> (Response, bool) {
+    let time = app.now();
     let unreadable = || (Refusal::new(400, "Unreadable").into_response(), false);
     let (parts, body) = request.into_parts();
     let Ok(sent) = axum::body::to_bytes(body, usize::MAX).await else {
@@ -194,6 +195,7 @@ async fn record(
         return unreadable();
     };
     let exchange = view::Exchange {
+        time,
         method,
         route: route.to_owned(),
         parameters,

@@ -128,6 +128,8 @@ pub struct AssetView {
 /// One call and its answer, where both are JSON or nothing.
 #[derive(Debug, Clone)]
 pub struct Exchange {
+    /// When it came.
+    pub time: Timestamp,
     /// `GET`, `POST`, …
     pub method: String,
     /// The route's template as GitHub's documentation writes it.

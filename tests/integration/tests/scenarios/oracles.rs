@@ -50,6 +50,7 @@ async fn a_wrong_request_is_caught() {
         return;
     };
     let dispatch = |request: Option<Value>| Exchange {
+        time: jiff::Timestamp::UNIX_EPOCH,
         method: "POST".into(),
         route: "/repos/{owner}/{repo}/dispatches".into(),
         parameters: Vec::new(),

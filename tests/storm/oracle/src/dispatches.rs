@@ -55,9 +55,7 @@ pub(crate) fn judge(seen: &Seen, say: Say<'_>) {
 
 /// When a dispatch was made: its run may have come about later.
 fn asked_at(run: &Run) -> Timestamp {
-    let told = run.payload["timestamp"].as_str();
-    let told = told.and_then(|told| told.parse().ok());
-    told.map_or(run.created_at, |told: Timestamp| told.min(run.created_at))
+    run.asked_at.unwrap_or(run.created_at)
 }
 
 /// Whether a dispatch that was made before was still waited for: its run had not ended,

@@ -61,6 +61,8 @@ pub struct Run {
     pub payload: Value,
     /// When it came about, precisely.
     pub created_at: Timestamp,
+    /// When GitHub was asked for it, where that was seen: a run may come about later.
+    pub asked_at: Option<Timestamp>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
     /// What they uploaded, oldest first.

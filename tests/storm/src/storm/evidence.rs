@@ -1,7 +1,7 @@
 //! What the oracle is shown: GitHub's side from the simulator, and the table.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use github_simulator::{RunView, Simulator};
+use github_simulator::{Exchange, RunView, Simulator};
 use serde_json::{Map, Value};
 use storm_oracle::{Artifact, Asset, Attempt, End, File, Moment, Release, Request, Run, Seen};
 
@@ -9,17 +9,18 @@ use super::plan::Plan;
 
 /// What GitHub saw of a plan's releases.
 pub fn at_github(plan: &Plan, github: &Simulator) -> Seen {
+    let exchanges = github.exchanges();
     let names = plan.components.iter();
     let repositories = names.map(|c| format!("{}/{}", super::plan::OWNER, c.name));
     let runs = repositories.flat_map(|repository| {
         let runs = github.runs(&repository).into_iter();
-        runs.map(move |run| run_of(&repository, run))
+        let asked = &exchanges;
+        runs.map(move |run| run_of(&repository, run, asked))
     });
     let mut moments = github.moments();
     moments.retain(|moment| moment.repository == plan.release_repository);
-    let exchanges = github.exchanges().into_iter();
-    let sent = exchanges.filter_map(|exchange| {
-        let sent = exchange.request?.to_string();
+    let sent = exchanges.iter().filter_map(|exchange| {
+        let sent = exchange.request.as_ref()?.to_string();
         Some((format!("{} {}", exchange.method, exchange.route), sent))
     });
     Seen {
@@ -36,7 +37,19 @@ pub fn at_github(plan: &Plan, github: &Simulator) -> Seen {
     }
 }
 
-fn run_of(repository: &str, run: RunView) -> Run {
+/// What the call that asked for a run has sent with it.
+fn payload(exchange: &Exchange) -> Option<&Value> {
+    let dispatches = exchange.method == "POST" && exchange.route.ends_with("/dispatches");
+    let sent = exchange.request.as_ref().filter(|_| dispatches)?;
+    sent.get("client_payload").or_else(|| sent.get("inputs"))
+}
+
+fn run_of(repository: &str, run: RunView, exchanges: &[Exchange]) -> Run {
+    // No two dispatches of ours have the same nonce.
+    let asked = exchanges
+        .iter()
+        .filter(|e| payload(e) == Some(&run.client_payload));
+    let asked_at = asked.map(|exchange| exchange.time).min();
     let attempts = run.attempts.into_iter().map(|attempt| Attempt {
         number: attempt.number,
         asked_at: attempt.asked_at,
@@ -61,6 +74,7 @@ fn run_of(repository: &str, run: RunView) -> Run {
         head_sha: run.head_sha,
         payload: run.client_payload,
         created_at: run.dispatched_at,
+        asked_at,
         attempts: attempts.collect(),
         artifacts: artifacts.collect(),
     }
