@@ -36,6 +36,8 @@ struct State {
     busy: usize,
     serial: u64,
     alarms: BTreeMap<Alarm, Ring>,
+    /// Time has ended: nothing is counted any more.
+    over: bool,
 }
 
 /// What is done at an instant, by somebody who runs from then on.
@@ -60,6 +62,7 @@ impl VirtualClock {
             busy: 0,
             serial: 0,
             alarms: BTreeMap::new(),
+            over: false,
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
@@ -86,6 +89,9 @@ impl VirtualClock {
 
     fn rest(&self) {
         let mut state = self.state();
+        if state.over {
+            return;
+        }
         assert!(state.busy > 0, "whoever rests was counted as busy");
         state.busy -= 1;
         if state.busy == 0 {
@@ -114,6 +120,17 @@ impl VirtualClock {
     /// Forgets an alarm that has not rung.
     pub fn cancel(&self, alarm: Alarm) {
         self.state().alarms.remove(&alarm);
+    }
+
+    /// Ends time: what is due never comes, and what still runs ends in any order.
+    pub fn end(&self) {
+        let alarms = {
+            let mut state = self.state();
+            state.over = true;
+            std::mem::take(&mut state.alarms)
+        };
+        // Not while the state is held: they hold what looks at it.
+        drop(alarms);
     }
 
     /// A place to wait, and what wakes who waits there.

@@ -1,4 +1,4 @@
-//! What the releases stand on: S3 and Secrets Manager of the local cloud, one for the
+//! What the releases stand on: S3, KMS and Secrets Manager of the local cloud, one for the
 //! process, with an account of its own for each driver, and a DynamoDB of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use local_cloud::{LocalCloud, Options, Service};
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -28,6 +30,8 @@ pub(crate) struct Cloud {
     pub(crate) aws: aws_config::SdkConfig,
     /// The bucket.
     pub(crate) bucket: String,
+    /// What signs releases.
+    pub(crate) signing_key: String,
 }
 
 /// Why there is no account.
@@ -42,6 +46,9 @@ pub(crate) enum NoCloud {
     /// The bucket.
     #[error("the bucket: {0}")]
     Bucket(String),
+    /// The key that signs releases.
+    #[error("the signing key: {0}")]
+    Key(String),
 }
 
 impl Cloud {
@@ -60,10 +67,20 @@ impl Cloud {
         made.map_err(|error| NoCloud::Bucket(error.to_string()))?;
         Ok(Self {
             table: Table::start()?,
+            signing_key: signing_key(&aws).await.map_err(NoCloud::Key)?,
             id,
             aws,
             bucket,
         })
+    }
+
+    /// The public half of what signs releases.
+    pub(crate) async fn public_key(&self) -> Result<Vec<u8>, String> {
+        let kms = aws_sdk_kms::Client::new(&self.aws);
+        let answer = kms.get_public_key().key_id(&self.signing_key).send().await;
+        let key = answer.map_err(|error| error.to_string())?.public_key;
+        key.map(Blob::into_inner)
+            .ok_or_else(|| "the signing key has no public half".into())
     }
 
     /// What makes clients of the table.
@@ -85,6 +102,19 @@ impl Cloud {
             self.id
         )
     }
+}
+
+/// Makes the key that signs releases, as the template has it; its ARN.
+async fn signing_key(aws: &aws_config::SdkConfig) -> Result<String, String> {
+    let made = aws_sdk_kms::Client::new(aws)
+        .create_key()
+        .key_spec(KeySpec::EccNistP256)
+        .key_usage(KeyUsageType::SignVerify)
+        .send()
+        .await;
+    let made = made.map_err(|error| error.to_string())?.key_metadata;
+    made.and_then(|key| key.arn)
+        .ok_or_else(|| "it has no ARN".into())
 }
 
 async fn start() -> Result<LocalCloud, local_cloud::Error> {

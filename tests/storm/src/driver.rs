@@ -11,7 +11,8 @@ use axum::routing::any;
 use commons_domain::clock::Clock;
 use commons_domain::names::{ReleaseKey, RepoName};
 use commons_domain::times::Speed;
-use commons_runtime::{Config, Stage, Work};
+use commons_github::Source;
+use commons_runtime::{Config, Signer, Stage, Work};
 use commons_webhook::{Door, SigningSecrets};
 use github_simulator::{Repository, Settings, Simulator};
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ use crate::functions::FUNCTIONS;
 use crate::gate::Gate;
 use crate::history::Figures;
 use crate::machine::{NameTaken, StateMachine};
-use crate::seats::{SeatClock, Seats};
+use crate::seats::{Seat, SeatClock, SeatToken, Seats};
 use crate::table::TABLE;
 use crate::weather::Weather;
 use crate::{TOKEN, WEBHOOK_SECRET, deployment, door, endpoint, sweeper};
@@ -53,6 +54,8 @@ pub struct Options {
     pub weather: Arc<dyn Weather>,
     /// Whether the simulator keeps all that is said.
     pub record: bool,
+    /// Whether releases are signed.
+    pub signs: bool,
 }
 
 /// A deployment in this process, by a virtual clock.
@@ -122,6 +125,7 @@ impl Driver {
             "MANIFEST_PATH" => Some("versions.toml".to_owned()),
             "STATE_MACHINE_ARN" => Some(cloud.state_machine()),
             "PRIVATE_TRANSFERS" => Some("true".to_owned()),
+            "SIGNING_KEY" => options.signs.then(|| cloud.signing_key.clone()),
             // The others have the template's defaults.
             _ => None,
         };
@@ -138,7 +142,8 @@ impl Driver {
             states_url,
             config,
         };
-        let stage = clients.stage(&cloud.aws, TOKEN.to_owned(), Arc::new(clock.clone()))?;
+        let token = SecretString::from(TOKEN.to_owned());
+        let stage = clients.stage(&cloud.aws, token, Arc::new(clock.clone()))?;
 
         let secrets = SigningSecrets::read(cloud.aws.clone(), cloud::SIGNING_SECRET.to_owned());
         let door = Door {
@@ -156,17 +161,16 @@ impl Driver {
         if options.webhooks {
             github.set_webhook(&format!("{door_url}/webhook"), WEBHOOK_SECRET);
         }
-        let lets_in = Arc::clone(&github);
         let aws = cloud.aws.clone();
         let behind = aws.http_client().ok_or_else(|| not_started("no client"))?;
-        seats.furnish(Box::new(move |seat, token| {
-            lets_in.add_token(&token);
+        let furnish = Box::new(move |seat: &Arc<Seat>| {
             let gate = Gate::new(behind.clone(), seat);
             let aws = aws.to_builder().http_client(gate).build();
             let clock = Arc::new(SeatClock(Arc::clone(seat)));
-            let stage = clients.stage(&aws, token, clock);
+            let stage = clients.stage(&aws, SeatToken(Arc::clone(seat)), clock);
             stage.expect("clients like those that were made before")
-        }));
+        });
+        seats.furnish(&github, furnish);
 
         let machine = Arc::new(StateMachine {
             arn: stage.config.state_machine_arn.clone(),
@@ -255,6 +259,11 @@ impl Driver {
         cloud::s3(&self.cloud.aws)
     }
 
+    /// The public half of the key that signs releases, as KMS answers it.
+    pub async fn public_key(&self) -> Result<Vec<u8>, String> {
+        self.cloud.public_key().await
+    }
+
     /// How long it has been since the beginning.
     pub fn elapsed(&self) -> Duration {
         let elapsed = self.machine.clock.now().duration_since(BEGINNING);
@@ -282,6 +291,7 @@ impl Drop for Driver {
         for server in &self.servers {
             server.abort();
         }
+        self.machine.clock.end();
     }
 }
 
@@ -333,7 +343,7 @@ impl Clients {
     fn stage(
         &self,
         aws: &aws_config::SdkConfig,
-        token: String,
+        source: impl Source + 'static,
         clock: Arc<dyn Clock>,
     ) -> Result<Stage, NotStarted> {
         let states = aws_sdk_sfn::config::Builder::from(aws).endpoint_url(&self.states_url);
@@ -342,7 +352,7 @@ impl Clients {
         let config = self.config.clone();
         let settings = commons_github::Settings::new(
             &config.github_api_url,
-            SecretString::from(token),
+            source,
             Work::Plan,
             CLIENTS_SPEED,
             Arc::clone(&clock),
@@ -354,8 +364,10 @@ impl Clients {
             github: commons_github::GitHub::new(settings).map_err(not_started)?,
             store: commons_store::Store::new(dynamo, states.clone(), table, Arc::clone(&clock)),
             objects: commons_artifacts::Store::new(cloud::s3(aws), &config.bucket),
-            // No key management in this process.
-            signer: None,
+            signer: config
+                .signing_key
+                .as_deref()
+                .map(|key| Signer::new(aws_sdk_kms::Client::new(aws), key)),
             states,
             clock,
             config,

@@ -71,7 +71,8 @@ impl HttpConnector for GateConnector {
         HttpConnectorFuture::new(async move {
             let what = name(&request);
             match seat.meet(&what, None).await {
-                Verdict::Pass => send(&behind, &seat, &what, request).await,
+                // AWS knows nothing of tokens for GitHub.
+                Verdict::Pass | Verdict::TokenDies => send(&behind, &seat, &what, request).await,
                 Verdict::DieBefore => std::future::pending().await,
                 Verdict::DieAfter => {
                     let _nobody_hears_it = send(&behind, &seat, &what, request).await;

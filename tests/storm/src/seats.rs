@@ -8,12 +8,13 @@
 //! still there.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use commons_domain::clock::{Clock, Sleep};
+use commons_github::{Reading, Source};
 use commons_runtime::Stage;
-use github_simulator::{Call, FaultKind, Foreseen, WebhookFaultKind};
+use github_simulator::{Call, FaultKind, Foreseen, Simulator, WebhookFaultKind};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -25,14 +26,14 @@ use crate::weather::{Invocation, Planted, Strike, StrikeKind, Weather};
 const GITHUB_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Makes what a function works with, over a seat.
-pub(crate) type Furnish = Box<dyn Fn(&Arc<Seat>, String) -> Stage + Send + Sync>;
+pub(crate) type Furnish = Box<dyn Fn(&Arc<Seat>) -> Stage + Send + Sync>;
 
 /// All seats.
 pub struct Seats {
     clock: VirtualClock,
     weather: Arc<dyn Weather>,
     turn: Arc<Semaphore>,
-    furnish: OnceLock<Furnish>,
+    furnish: OnceLock<(Weak<Simulator>, Furnish)>,
     free: Mutex<Vec<Arc<Furnished>>>,
     by_token: Mutex<HashMap<String, Arc<Seat>>>,
     calls: Mutex<HashMap<(String, String, String), u32>>,
@@ -48,6 +49,8 @@ struct Furnished {
 pub struct Seat {
     clock: VirtualClock,
     weather: Arc<dyn Weather>,
+    /// What GitHub knows who sits here by.
+    token: Mutex<String>,
     turns: Arc<Semaphore>,
     turn: Mutex<Option<OwnedSemaphorePermit>>,
     /// Held by who waits for the turn: several waits of one call need it once.
@@ -87,6 +90,8 @@ pub(crate) enum Verdict {
     AnswerLost,
     /// It is refused.
     Refused,
+    /// It is refused by GitHub, which knows another token since.
+    TokenDies,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,9 +112,9 @@ impl Seats {
         })
     }
 
-    /// Says once how seats are furnished.
-    pub(crate) fn furnish(&self, furnish: Furnish) {
-        let furnished = self.furnish.set(furnish);
+    /// Says once who lets them in, and how seats are furnished.
+    pub(crate) fn furnish(&self, github: &Arc<Simulator>, furnish: Furnish) {
+        let furnished = self.furnish.set((Arc::downgrade(github), furnish));
         assert!(furnished.is_ok(), "seats are furnished in one way");
     }
 
@@ -164,20 +169,38 @@ impl Seats {
     }
 
     fn another(&self) -> Arc<Furnished> {
-        let furnish = self.furnish.get().expect("seats are furnished by now");
+        let (_, furnish) = self.furnished();
         let seat = Arc::new(Seat {
             clock: self.clock.clone(),
             weather: Arc::clone(&self.weather),
+            token: Mutex::default(),
             turns: Arc::clone(&self.turn),
             turn: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
             sitting: Mutex::default(),
         });
-        let mut by_token = locked(&self.by_token);
-        let token = format!("{}-{}", crate::TOKEN, by_token.len());
-        by_token.insert(token.clone(), Arc::clone(&seat));
-        let stage = furnish(&seat, token);
+        self.give_token(&seat);
+        let stage = furnish(&seat);
         Arc::new(Furnished { seat, stage })
+    }
+
+    fn furnished(&self) -> &(Weak<Simulator>, Furnish) {
+        self.furnish.get().expect("seats are furnished by now")
+    }
+
+    /// Gives a seat a token of its own; the one that it had is revoked.
+    fn give_token(&self, seat: &Arc<Seat>) {
+        let token = {
+            let mut by_token = locked(&self.by_token);
+            let token = format!("{}-{}", crate::TOKEN, by_token.len());
+            by_token.insert(token.clone(), Arc::clone(seat));
+            token
+        };
+        let before = std::mem::replace(&mut *locked(&seat.token), token.clone());
+        if let Some(github) = self.furnished().0.upgrade() {
+            github.add_token(&token);
+            github.revoke_token(&before);
+        }
     }
 }
 
@@ -235,6 +258,10 @@ impl github_simulator::Weather for Seats {
                 }
                 Verdict::AnswerLost => return Some(FaultKind::LostAnswer),
                 Verdict::Refused => return Some(FaultKind::Status(503, None)),
+                Verdict::TokenDies => {
+                    self.give_token(&seat);
+                    return Some(FaultKind::Status(401, None));
+                }
             }
             let fault = self
                 .weather
@@ -294,6 +321,7 @@ impl Seat {
             StrikeKind::DieAfter => Verdict::DieAfter,
             StrikeKind::AnswerLost => Verdict::AnswerLost,
             StrikeKind::Refused(_) => Verdict::Refused,
+            StrikeKind::TokenDies => Verdict::TokenDies,
             StrikeKind::Slow(seconds) => {
                 let time = Duration::from_secs_f64(seconds);
                 self.rest(within.map_or(time, |within| time.min(within)))
@@ -333,7 +361,12 @@ impl Seat {
             return None;
         }
         // A request to GitHub does not outlive its deadline: a zombie is made elsewhere.
-        if github && matches!(strike.kind, StrikeKind::Zombie(_)) {
+        let elsewhere = match strike.kind {
+            StrikeKind::Zombie(_) => github,
+            StrikeKind::TokenDies => !github,
+            _ => false,
+        };
+        if elsewhere {
             return None;
         }
         let kind = strike.kind;
@@ -345,6 +378,23 @@ impl Seat {
         self.weather
             .happened(&format!("{kind:?} at call {call} of {invocation}: {what}"));
         Some(kind)
+    }
+}
+
+/// The token of who sits there.
+#[derive(Clone)]
+pub(crate) struct SeatToken(pub(crate) Arc<Seat>);
+
+impl std::fmt::Debug for SeatToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SeatToken")
+    }
+}
+
+impl Source for SeatToken {
+    fn read(&self) -> Reading<'_> {
+        let token = locked(&self.0.token).clone();
+        Box::pin(async { Ok(token.into()) })
     }
 }
 

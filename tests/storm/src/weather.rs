@@ -59,6 +59,8 @@ pub enum StrikeKind {
     /// As `Slow`, and the state machine takes it for dead meanwhile: what goes on is a
     /// zombie beside its own retry.
     Zombie(f64),
+    /// The function's token for GitHub is replaced and revoked.
+    TokenDies,
 }
 
 /// What a planted bug makes of a request.

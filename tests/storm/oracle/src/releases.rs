@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +44,7 @@ pub(crate) fn judge(seen: &Seen, say: Say<'_>) {
                 }
             };
             whole(version, asked, release, &mut once);
+            signed(seen, version, release, &mut once);
             for asset in built(release) {
                 trace(seen, version, asked, asset, &mut once);
             }
@@ -126,6 +128,31 @@ fn whole(
             let why = format!("{version}: SHA256SUMS has another sum of {}", asset.name);
             say(What::PartialReleases, why);
         }
+    }
+}
+
+/// Whether the sums are signed, and who built what is told, where releases are signed.
+fn signed(seen: &Seen, version: &str, release: &Release, say: &mut impl FnMut(What, String)) {
+    let Some(key) = &seen.signing_key else { return };
+    let content = |name: &str| {
+        let found = release.assets.iter().find(|asset| asset.name == name);
+        found.map(|asset| asset.content.as_ref())
+    };
+    if content("provenance.intoto.jsonl").is_none() {
+        let why = format!("{version} was seen without its provenance");
+        say(What::PartialReleases, why);
+    }
+    let Some(signature) = content("SHA256SUMS.sig") else {
+        let why = format!("{version} was seen without the signature of its sums");
+        return say(What::PartialReleases, why);
+    };
+    // The point is the last that a key's SubjectPublicKeyInfo holds.
+    let point = &key[key.len().saturating_sub(65)..];
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point);
+    let sums = content("SHA256SUMS").unwrap_or_default();
+    if key.verify(sums, signature).is_err() {
+        let why = format!("{version}: SHA256SUMS.sig is not the signature of SHA256SUMS");
+        say(What::UnverifiedPublished, why);
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Seen {
     pub written: Vec<(String, String)>,
     /// What every secret holds.
     pub canary: String,
+    /// The public half of what signs releases, as SubjectPublicKeyInfo; none where they are
+    /// not signed.
+    pub signing_key: Option<Vec<u8>>,
 }
 
 /// What a version was asked to have of a component.

@@ -30,6 +30,7 @@ odds! {
     REFUSED = 2.0 % "call of a function": "one to six such calls in a row answered 5xx";
     SLOW = 2.0 % "call of a function": "stands still before such a call, for up to a minute";
     ZOMBIE = 3.0 % "call of a function": "taken for dead, goes on beside its retry within 15 minutes";
+    TOKEN_DIES = 1.0 % "call of a function": "its token is revoked at such a call to GitHub, there is another";
     EVENT_LOST = 10.0 % "end of an execution": "its event is lost; the sweeper finds it";
     HOOK_LOST = 10.0 % "webhook": "lost";
     HOOK_DOUBLED = 6.0 % "webhook": "delivered twice";
@@ -37,6 +38,7 @@ odds! {
     CALL_FAILS = 0.5 % "call to GitHub": "answered 500, 502 or 503";
     CALL_LIMITED = 0.2 % "call to GitHub": "answered 403 or 429 as a secondary limit";
     OUTAGE = 30.0 % "release": "GitHub is away or limits, for up to 12 minutes";
+    DONE_AS_502 = 2.0 % "write of a release": "carried out, and answered 502";
     UPLOAD_STARTER = 2.0 % "upload": "answered 502, leaves a starter";
     UPLOAD_LATE = 1.0 % "upload": "answered 502, and carried out later";
     UPLOAD_RENAMED = 1.0 % "upload": "the asset gets another name";
@@ -50,6 +52,8 @@ odds! {
     RUN_ODD = 0.2 % "run": "ends as startup_failure, neutral or skipped";
     RUN_HOSTILE = 0.4 % "run": "uploads an archive that leads out of its folder";
     RUN_CORRUPT = 0.4 % "run": "its archive is cut short, changed or has another digest";
+    INDEX_STANDS = 25.0 % "repository": "from some time on filtered lists of its runs are stale";
+    IMMUTABLE = 20.0 % "plan": "what is published can never be changed";
     STRANGER = 30.0 % "build": "a stranger dispatches the same event to the repository";
     NAMESAKE = 10.0 % "stranger": "has our own token's user";
     MOVED = 2.0 % "build": "the repository's branch moves";

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::odds::{self, chance};
@@ -189,41 +190,57 @@ impl People {
         }
     }
 
-    /// Strangers, and pushes.
+    /// Strangers, and pushes, and an index of runs that stands still.
     fn disturb(self: &Arc<Self>, component: &str) {
         let repository = format!("{OWNER}/{component}");
         for (index, _) in self.plan.versions.iter().enumerate() {
             let stranger = format!("stranger {index} at {repository}");
-            let mut dice = self.skies.dice(&stranger);
-            if chance(&mut dice, odds::STRANGER) && self.skies.may(&stranger) {
-                let at = Duration::from_secs_f64(10_000.0 * dice.f64());
-                // The protocol takes a namesake's run for its own where none shows a nonce.
-                let shows = self.plan.component_in(&repository);
-                let shows = shows.is_some_and(|component| component.shows_nonce);
-                let actor = match chance(&mut dice, odds::NAMESAKE) && shows {
-                    true => "release-bot",
-                    false => "somebody",
-                };
-                let (this, repository) = (Arc::clone(self), repository.clone());
-                self.place.spawn(Box::pin(async move {
-                    this.place.sleep(at).await;
-                    this.skies.happened(&stranger);
+            // The protocol takes a namesake's run for its own where none shows a nonce.
+            let shows = self.plan.component_in(&repository);
+            let shows = shows.is_some_and(|component| component.shows_nonce);
+            self.sometime(
+                &stranger,
+                odds::STRANGER,
+                &repository,
+                move |this, name, dice| {
+                    let actor = match chance(dice, odds::NAMESAKE) && shows {
+                        true => "release-bot",
+                        false => "somebody",
+                    };
                     let payload = json!({"version": "v9.9.9", "component": "another"});
-                    let github = &this.github;
-                    github.dispatch_as(actor, &repository, "build-chain", payload);
-                }));
-            }
+                    this.github.dispatch_as(actor, name, "build-chain", payload);
+                },
+            );
             let moves = format!("push {index} to {repository}");
-            let mut dice = self.skies.dice(&moves);
-            if chance(&mut dice, odds::MOVED) && self.skies.may(&moves) {
-                let at = Duration::from_secs_f64(10_000.0 * dice.f64());
-                let (this, repository) = (Arc::clone(self), repository.clone());
-                self.place.spawn(Box::pin(async move {
-                    this.place.sleep(at).await;
-                    this.skies.happened(&moves);
-                    this.github.push_commit(&repository);
-                }));
-            }
+            self.sometime(&moves, odds::MOVED, &repository, |this, name, _| {
+                this.github.push_commit(name);
+            });
         }
+        let stands = format!("the index of {repository} stands still");
+        self.sometime(&stands, odds::INDEX_STANDS, &repository, |this, name, _| {
+            this.github.freeze_search_index(name);
+        });
+    }
+
+    /// Does something to a repository within three hours, if it is drawn.
+    fn sometime(
+        self: &Arc<Self>,
+        question: &str,
+        odds: odds::Odds,
+        repository: &str,
+        done: impl FnOnce(&Self, &str, &mut Rng) + Send + 'static,
+    ) {
+        let mut dice = self.skies.dice(question);
+        if !chance(&mut dice, odds) || !self.skies.may(question) {
+            return;
+        }
+        let at = Duration::from_secs_f64(10_000.0 * dice.f64());
+        let (this, question) = (Arc::clone(self), question.to_owned());
+        let repository = repository.to_owned();
+        self.place.spawn(Box::pin(async move {
+            this.place.sleep(at).await;
+            this.skies.happened(&question);
+            done(&this, &repository, &mut dice);
+        }));
     }
 }

@@ -124,7 +124,7 @@ impl Plan {
         Self {
             seed,
             release_repository,
-            immutable: dice.f64() < 0.2,
+            immutable: chance(&mut dice, odds::IMMUTABLE),
             components,
             versions,
             outages,

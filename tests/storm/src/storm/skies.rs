@@ -177,6 +177,14 @@ impl Skies {
         })
     }
 
+    /// The draft is made, or changed, and published.
+    fn release(&self, method: &str, path: &str) -> Option<FaultKind> {
+        let what = format!("write {method} {path}");
+        let name = format!("{what} ({})", self.count(&what));
+        let done = odds::chance(&mut self.dice(&name), odds::DONE_AS_502) && self.may(&name);
+        done.then_some(FaultKind::Deferred(502, Some(0.0)))
+    }
+
     fn call(&self, method: &str, path: &str) -> Option<FaultKind> {
         let what = format!("{method} {path}");
         let name = format!("{what} ({})", self.count(&what));
@@ -268,6 +276,7 @@ impl Weather for Skies {
             odds::REFUSED,
             odds::SLOW,
             odds::ZOMBIE,
+            odds::TOKEN_DIES,
         ];
         let which = draw(&mut dice, &all)?;
         let kind = match which {
@@ -276,6 +285,7 @@ impl Weather for Skies {
             2 => StrikeKind::AnswerLost,
             3 => StrikeKind::Refused(dice.u32(1..=6)),
             4 => StrikeKind::Slow(dice.f64().powi(2) * 60.0),
+            6 => StrikeKind::TokenDies,
             // Nobody takes the door for dead while GitHub waits for it.
             _ if invocation.function.starts_with("webhook") => StrikeKind::DieAfter,
             _ => StrikeKind::Zombie(900.0_f64.powf(dice.f64())),
@@ -300,6 +310,7 @@ impl Weather for Skies {
         match method {
             "POST" if path.ends_with("/dispatches") => self.run(&repository.join("/")),
             "POST" if path.ends_with("/assets") => self.upload(path),
+            "POST" | "PATCH" if path.contains("/releases") => self.release(method, path),
             _ => None,
         }
     }

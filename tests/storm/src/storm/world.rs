@@ -38,7 +38,7 @@ pub struct Played {
     pub virtual_time: Duration,
     /// What happened, by time, where something went wrong: a line each.
     pub story: Vec<String>,
-    /// What GitHub was asked, in order: the same for the same plan.
+    /// What GitHub was asked and answered: the same for the same plan.
     pub trace: u64,
 }
 
@@ -127,6 +127,7 @@ impl World {
             sweeps: true,
             weather: over(Arc::clone(&skies)),
             record: true,
+            signs: true,
         };
         let driver = Driver::start(options).await;
         let driver = driver.map_err(|error| error.to_string())?;
@@ -156,6 +157,7 @@ impl World {
         let machine = &self.driver.machine;
         let mut seen = evidence::at_github(&self.plan, &self.driver.github);
         seen.table = evidence::table(&machine.dynamo, &machine.stage.config.table).await?;
+        seen.signing_key = Some(self.driver.public_key().await?);
         seen.ends = evidence::ends(&self.plan, &self.driver);
         seen.asked_again = self.people.asked_again().into_iter().collect();
         let items = seen.table.iter().map(Value::to_string);
@@ -223,13 +225,14 @@ impl World {
 
 fn trace(seen: &Seen) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    // Downloads lie at addresses that nobody guesses.
+    let asked = seen.requests.iter();
+    let asked = asked.filter(|request| !request.path.starts_with("/_blob/"));
+    let mut asked: Vec<_> = asked.map(|r| (&r.method, &r.path, r.status)).collect();
+    // Publish has several uploads on their way at a time, which end in any order.
+    asked.sort();
     let mut hasher = DefaultHasher::new();
-    for request in &seen.requests {
-        // Downloads lie at addresses that nobody guesses.
-        if !request.path.starts_with("/_blob/") {
-            (&request.method, &request.path, request.status).hash(&mut hasher);
-        }
-    }
+    asked.hash(&mut hasher);
     hasher.finish()
 }
 

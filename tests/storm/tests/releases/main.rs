@@ -48,6 +48,7 @@ async fn driver(repositories: Vec<Repository>, webhooks: bool) -> Driver {
         sweeps: false,
         weather: Arc::new(Fair),
         record: false,
+        signs: false,
     };
     Driver::start(options).await.expect("a driver")
 }

@@ -415,27 +415,34 @@ async fn who_frees_no_lock_leaks_it() {
     caught(&world, &[What::LeakedLocks]).await;
 }
 
+/// Publishes other bytes under the name of what was published.
+async fn replace(world: &World, name: &str, other: impl Fn(&[u8]) -> Vec<u8>) {
+    let id = release(world, |release| !release.draft).await;
+    let published = world.driver.github.releases(RELEASES);
+    let asset = published[0].assets.iter().find(|asset| asset.name == name);
+    let asset = asset.unwrap();
+    let changed = other(&asset.content);
+    let github = &world.driver.machine.stage.github;
+    github.delete_asset(&releases(), asset.id).await.unwrap();
+    let upload = github.release(&releases(), id).await.unwrap().upload_url;
+    let (length, within) = (changed.len() as u64, Duration::from_secs(10));
+    let uploaded = github.upload_asset(&upload, name, length, Body::from(changed), within);
+    uploaded.await.unwrap();
+}
+
 #[tokio::test]
 async fn who_publishes_what_no_run_built_is_found() {
     let world = world(plan(&["v1.0.0"]), |_| {}).await;
-    let whole = |release: &github_simulator::ReleaseView| !release.draft;
-    let id = release(&world, whole).await;
-    let built = world.driver.github.releases(RELEASES);
-    let a = built[0]
-        .assets
-        .iter()
-        .find(|asset| asset.name == "a")
-        .unwrap();
     // Its last line still says who built it.
-    let changed = [b"changed: ", &a.content[..]].concat();
-    let github = &world.driver.machine.stage.github;
-    github.delete_asset(&releases(), a.id).await.unwrap();
-    let upload = github.release(&releases(), id).await.unwrap().upload_url;
-    let length = changed.len() as u64;
-    let within = Duration::from_secs(10);
-    let uploaded = github.upload_asset(&upload, "a", length, Body::from(changed), within);
-    uploaded.await.unwrap();
+    replace(&world, "a", |built| [b"changed: ", built].concat()).await;
     caught(&world, &[What::UnverifiedPublished, What::PartialReleases]).await;
+}
+
+#[tokio::test]
+async fn who_publishes_sums_that_nobody_signed_is_found() {
+    let world = world(plan(&["v1.0.0"]), |_| {}).await;
+    replace(&world, "SHA256SUMS", |sums| [sums, b"\n"].concat()).await;
+    caught(&world, &[What::UnverifiedPublished]).await;
 }
 
 #[tokio::test]
