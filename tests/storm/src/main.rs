@@ -29,6 +29,9 @@ struct Arguments {
     /// Where plans that went wrong are written, whole and shrunk.
     #[arg(long, default_value = "target/storm")]
     out: PathBuf,
+    /// Writes plans that went wrong as they are, and makes none smaller.
+    #[arg(long)]
+    whole: bool,
     /// Plays one plan that was written before.
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -160,13 +163,16 @@ fn keep(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
         Ok::<(), String>(())
     };
     write(format!("{}.json", plan.seed), plan)?;
+    if arguments.whole {
+        return Ok(());
+    }
     let played = run::here(plan.clone())?;
     tell_story(folder, plan.seed, &played)?;
     if played.findings.is_empty() {
         eprintln!("it did not go wrong again: there is nothing to shrink");
         return Ok(());
     }
-    let smallest = shrink::shrink(plan, &played, |smaller| {
+    let smallest = shrink::shrink(plan, &played, run::here, |smaller| {
         let faults = smaller
             .only
             .as_ref()

@@ -1,26 +1,34 @@
 //! Makes a plan smaller that goes wrong, as long as it still does in the same way.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use storm_oracle::What;
 
 use super::plan::Plan;
-use super::run::here;
 use super::world::Played;
 
 /// How many smaller plans are tried.
 const TRIES: usize = 120;
+/// For how long.
+const TIME: Duration = Duration::from_secs(600);
 
-/// The smallest plan found that still goes wrong in one of the ways of `played`.
-pub fn shrink(plan: &Plan, played: &Played, mut tell: impl FnMut(&Plan)) -> Plan {
+/// The smallest plan found that still goes wrong in one of the ways of `played`, as `play`
+/// plays it.
+pub fn shrink(
+    plan: &Plan,
+    played: &Played,
+    play: impl Fn(Plan) -> Result<Played, String>,
+    mut tell: impl FnMut(&Plan),
+) -> Plan {
     let wrong: Vec<What> = played.findings.iter().map(|f| f.what).collect();
-    let mut tries = TRIES;
+    let (mut tries, began) = (TRIES, Instant::now());
     let mut still = |candidate: &Plan| {
-        if tries == 0 {
+        if tries == 0 || began.elapsed() > TIME {
             return None;
         }
         tries -= 1;
-        let played = here(candidate.clone()).ok()?;
+        let played = play(candidate.clone()).ok()?;
         let fails = played.findings.iter().any(|f| wrong.contains(&f.what));
         fails.then_some(played)
     };

@@ -20,8 +20,9 @@ use crate::{Driver, Options, StateMachine, Status, Stuck};
 /// Whatever has no end by then has none: no run takes more than an hour, and each is
 /// tried again three times at most.
 const LONGEST: Duration = Duration::from_secs(3 * 86_400);
-/// What comes after the last end: late runs, sweeps, zombies.
-const AFTERMATH: Duration = Duration::from_secs(2 * 3600);
+/// What comes after the last end: late runs, sweeps, zombies, none of which is later than
+/// half an hour.
+const AFTERMATH: Duration = Duration::from_secs(3600);
 
 /// What came of a plan.
 #[derive(Debug)]

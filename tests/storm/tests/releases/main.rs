@@ -6,6 +6,7 @@ mod manifests;
 mod mutants;
 mod published;
 mod settled;
+mod shrunk;
 mod stormy;
 
 use std::sync::Arc;
