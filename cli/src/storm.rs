@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Where what went wrong is written, whole and shrunk.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Writes what went wrong as it is, and makes nothing smaller.
+    #[arg(long)]
+    whole: bool,
     /// Plays one plan that was written before.
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -51,8 +54,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     give("--jobs", number(arguments.jobs));
     give("--out", arguments.out.clone().map(Into::into));
     give("--replay", arguments.replay.clone().map(Into::into));
-    if arguments.odds {
-        given.push("--odds".into());
+    for (flag, is_given) in [("--whole", arguments.whole), ("--odds", arguments.odds)] {
+        given.extend(is_given.then(|| OsString::from(flag)));
     }
     let patience = "building in release mode: some minutes the first time";
     program::run(Profile::Release, "storm", patience, given)

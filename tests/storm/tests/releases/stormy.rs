@@ -2,12 +2,34 @@
 
 use storm::storm::plan::Plan;
 use storm::storm::report::Report;
-use storm::storm::run::{Size, here, plans};
+use storm::storm::run::{Size, here, plans, run};
 use storm::storm::{local, odds};
 
 /// Of every test run.
 const SEED: u64 = 1;
+const RELEASES: usize = 60;
 const LOCAL: usize = 2;
+
+#[test]
+fn sixty_releases_in_a_storm_go_wrong_in_no_way_that_counts() {
+    let size = Size {
+        releases: RELEASES,
+        seed: SEED,
+        at_once: 2,
+    };
+    let mut found = Vec::new();
+    let report = run(size, |done, report| {
+        println!("{}", report.line());
+        let played = done.played.as_ref().expect("a plan that is played");
+        for finding in &played.findings {
+            found.push(format!("seed {}: {finding}", done.plan.seed));
+        }
+    });
+    let report = report.expect("a storm");
+    assert!(report.is_clean(), "{found:#?}");
+    assert_eq!(report.releases, RELEASES);
+    assert!(report.faults_injected >= report.builds, "{}", report.line());
+}
 
 #[test]
 fn releases_through_the_whole_local_cloud_go_wrong_in_no_way_that_counts() {
