@@ -20,6 +20,8 @@ const VERSION: &str = "v0.1.0";
 const AT_ONCE: usize = 4;
 const REPOSITORY: &str = "bench/product";
 const RELEASE: &str = "/repos/{owner}/{repo}/releases/{release_id}";
+/// The workflow that components copy.
+const WORKFLOW: &str = include_str!("../../../../docs/workflows/build.yml");
 const WEBHOOK_SECRET: &str = "of the benchmark";
 /// A release that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -301,7 +303,10 @@ fn repository(shape: Shape) -> Repository {
     };
     Repository {
         name: REPOSITORY.into(),
-        files: BTreeMap::from([("versions.toml".into(), manifest.into())]),
+        files: BTreeMap::from([
+            ("versions.toml".into(), manifest.into()),
+            (".github/workflows/build.yml".into(), WORKFLOW.into()),
+        ]),
         script: Script {
             queue_seconds: 0.0,
             run_seconds: 1.0,
