@@ -46,6 +46,18 @@ impl Figure {
         }
     }
 
+    /// Seconds that may be at most so many.
+    pub fn seconds(name: &'static str, what: &str, value: f64, most: f64) -> Self {
+        Self {
+            name,
+            what: what.to_owned(),
+            value,
+            shown: format!("{value:.2} s"),
+            bar: Bar::Most(most),
+            told: format!("≤ {most} s"),
+        }
+    }
+
     /// Whether it is within its bar; what is no number is not.
     pub fn holds(&self) -> bool {
         match self.bar {

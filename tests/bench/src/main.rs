@@ -13,6 +13,7 @@ mod server;
 mod sink;
 mod source;
 mod tools;
+mod train;
 mod usage;
 mod world;
 
@@ -34,12 +35,16 @@ enum Command {
     Collect,
     /// Measure publishing.
     Publish,
+    /// Measure the train of builds.
+    Train(train::Arguments),
     #[command(hide = true)]
     Source { artifacts: PathBuf },
     #[command(hide = true)]
     Sink,
     #[command(hide = true)]
     Measured(measured::Arguments),
+    #[command(hide = true)]
+    Planned { seed: u64 },
 }
 
 #[tokio::main]
@@ -47,16 +52,16 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Collect => drive::collect().await,
         Command::Publish => publish::publish().await,
+        Command::Train(arguments) => train::train(arguments).await,
         Command::Source { artifacts } => serve_source(&artifacts).await,
         Command::Sink => serve_sink().await,
         Command::Measured(arguments) => {
             server::end_with_parent();
-            let report = measured::run(&arguments).await;
-            report.and_then(|report| {
-                let report = serde_json::to_string(&report).map_err(|error| error.to_string())?;
-                println!("{report}");
-                Ok(true)
-            })
+            measured::run(&arguments).await.and_then(say)
+        }
+        Command::Planned { seed } => {
+            server::end_with_parent();
+            train::plan::here(seed).and_then(say)
         }
     };
     match done {
@@ -67,6 +72,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what was measured to who started this.
+fn say(report: impl serde::Serialize) -> Result<bool, String> {
+    let report = serde_json::to_string(&report).map_err(|error| error.to_string())?;
+    println!("{report}");
+    Ok(true)
 }
 
 /// The artifacts that were prepared.

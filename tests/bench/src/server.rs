@@ -29,6 +29,18 @@ pub fn start(arguments: &[&str]) -> Result<Child, String> {
     started.map_err(|error| format!("{}: {error}", arguments[0]))
 }
 
+/// What such a process says at its end, as JSON.
+pub async fn said<T: DeserializeOwned>(mut process: Child, what: &str) -> Result<T, String> {
+    // It ends when this is closed: `wait_with_output` would close it at once.
+    let _open = process.stdin.take();
+    let output = process.wait_with_output().await;
+    let output = output.map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("{what} failed: {}", output.status));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("{what}: {error}"))
+}
+
 /// A source or a sink that runs.
 pub struct Server {
     /// Where it is.

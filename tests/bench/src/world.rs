@@ -123,15 +123,7 @@ impl World {
 
 /// What a measured process says at its end.
 pub async fn report(what: &str, process: Child) -> Result<Report, String> {
-    let mut process = process;
-    // It ends when this is closed: `wait_with_output` would close it at once.
-    let _open = process.stdin.take();
-    let output = process.wait_with_output().await;
-    let output = output.map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(format!("{what} failed: {}", output.status));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("{what}: {error}"))
+    server::said(process, what).await
 }
 
 /// The machine's cores.

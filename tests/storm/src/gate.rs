@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use serde_json::Value;
 
 use crate::seats::{Seat, Verdict};
 use crate::weather::Planted;
@@ -102,22 +103,41 @@ async fn send(
     match seat.planted(what, &body) {
         None => behind.call(request).await,
         Some(Planted::Sent(other)) => {
-            let length = other.len().to_string();
-            request.headers_mut().insert("content-length", length);
-            *request.body_mut() = SdkBody::from(other);
+            replace(&mut request, other);
             behind.call(request).await
         }
         Some(Planted::Answered(answer)) => Ok(said(200, answer)),
         Some(Planted::Misread(misread)) => {
-            let response = behind.call(request).await?;
-            let status = response.status().as_u16();
-            let body = ByteStream::new(response.into_body()).collect().await;
-            let body = body.map_err(|error| ConnectorError::io(error.into()))?;
-            let mut answer = serde_json::from_slice(&body.into_bytes()).unwrap_or_default();
+            let (status, mut answer) = answered(behind, request).await?;
             misread(&mut answer);
             Ok(said(status, answer.to_string()))
         }
+        Some(Planted::Metered(other, look)) => {
+            replace(&mut request, other);
+            let (status, answer) = answered(behind, request).await?;
+            look(&answer);
+            Ok(said(status, answer.to_string()))
+        }
     }
+}
+
+fn replace(request: &mut HttpRequest, body: String) {
+    let length = body.len().to_string();
+    request.headers_mut().insert("content-length", length);
+    *request.body_mut() = SdkBody::from(body);
+}
+
+/// The status and the JSON of an answer.
+async fn answered(
+    behind: &SharedHttpConnector,
+    request: HttpRequest,
+) -> Result<(u16, Value), ConnectorError> {
+    let response = behind.call(request).await?;
+    let status = response.status().as_u16();
+    let body = ByteStream::new(response.into_body()).collect().await;
+    let body = body.map_err(|error| ConnectorError::io(error.into()))?;
+    let answer = serde_json::from_slice(&body.into_bytes()).unwrap_or_default();
+    Ok((status, answer))
 }
 
 fn said(status: u16, body: String) -> HttpResponse {

@@ -22,6 +22,8 @@ pub struct History {
     pub events: BTreeMap<String, u64>,
     /// States entered, and retries: what AWS bills.
     pub transitions: u64,
+    /// How many waits for a token ran out, by the name of their state.
+    pub ran_out: BTreeMap<String, u64>,
     /// The largest input or output of a state, in bytes of JSON.
     pub largest_payload: usize,
 }

@@ -230,6 +230,11 @@ impl Run<'_> {
                 });
                 let woken = answered.await;
                 executions.close(&token);
+                if matches!(woken, Wake::Time) {
+                    self.execution.record(|history| {
+                        *history.ran_out.entry(name.to_owned()).or_default() += 1;
+                    });
+                }
                 let began: &[&str] = match woken {
                     Wake::Answer(Err(_)) => &["Scheduled", "Started"],
                     _ => &["Scheduled", "Started", "Submitted"],

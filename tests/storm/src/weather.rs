@@ -71,6 +71,8 @@ pub enum Planted {
     Answered(String),
     /// The answer is understood as this makes it.
     Misread(Box<dyn Fn(&mut Value) + Send>),
+    /// No bug: this is sent, which asks for more, and the answer is looked at.
+    Metered(String, Box<dyn Fn(&Value) + Send>),
 }
 
 /// What goes wrong. Everything is decided by what is named, and not by when it is asked.

@@ -1,7 +1,7 @@
 //! `bench publish`: the functions as they are deployed, in release mode: how large they
 //! are, how soon they are ready, and a release that Publish carries to GitHub.
 
-mod functions;
+pub mod functions;
 mod ready;
 mod release;
 
