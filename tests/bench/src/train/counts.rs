@@ -1,11 +1,12 @@
 //! What a build takes of Step Functions and of GitHub where webhooks come, by a virtual
 //! clock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use github_simulator::{Repository, fixture_repositories};
+use serde::Serialize;
+use serde_json::{Value, json};
 use storm::weather::Fair;
 
 use super::Measured;
@@ -17,30 +18,33 @@ const SHORT: f64 = 600.0;
 const LONG: f64 = 5.0 * 3600.0;
 /// The wait of the definition that webhooks make useless.
 const LONG_WAIT: &str = "AwaitRunLong";
-/// What moves files, and is as much as there is to move.
-const TRANSFERS: [&str; 3] = [
-    "GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}",
-    "POST /repos/{owner}/{repo}/releases/{release_id}/assets",
-    "GET /repos/{owner}/{repo}/releases/assets/{asset_id}",
-];
-
 /// What was counted of a release.
 struct Counted {
     builds: f64,
     /// Of the build that had most.
     transitions: u64,
-    calls: u64,
+    calls: Calls,
     long_waits: u64,
 }
 
+/// Calls of GitHub that move no files, by who makes them: Plan, the stages of builds,
+/// Publish.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Calls {
+    plan: u64,
+    builds: u64,
+    publish: u64,
+}
+
 /// Releases six components of 10 minutes each, and of 5 hours.
-pub async fn measure(seed: u64) -> Result<Vec<Measured>, String> {
+pub async fn measure(seed: u64) -> Result<(Vec<Measured>, Value), String> {
     let counted = tokio::task::spawn_blocking(move || {
         let count = |seconds| virtually::here(release(seed, seconds));
         Ok::<_, String>((count(SHORT)?, count(LONG)?))
     });
     let (short, long) = counted.await.map_err(|error| error.to_string())??;
-    Ok(vec![
+    let more = json!({ "calls_short": short.calls, "calls_long": long.calls });
+    let measured = vec![
         Measured::median(Figure {
             name: "transitions",
             what: "transitions of the build with most, webhooks, 10 min builds".into(),
@@ -51,11 +55,12 @@ pub async fn measure(seed: u64) -> Result<Vec<Measured>, String> {
         }),
         Measured::median(calls("calls_short", "10 min", &short)),
         Measured::median(calls("calls_long", "5 h", &long)),
-    ])
+    ];
+    Ok((measured, more))
 }
 
 fn calls(name: &'static str, length: &str, counted: &Counted) -> Figure {
-    let calls = counted.calls as f64 / counted.builds;
+    let calls = counted.calls.builds as f64 / counted.builds;
     let waits = counted.long_waits as f64 / counted.builds;
     Figure {
         name,
@@ -94,17 +99,34 @@ impl Counted {
         let children = executions.iter().filter(|execution| execution.child);
         let histories: Vec<_> = children.map(|child| child.progress().history).collect();
         let ran_out = histories.iter().filter_map(|h| h.ran_out.get(LONG_WAIT));
-        let calls: BTreeMap<String, u64> = driver.github.calls();
-        let others = calls.iter().filter(|(route, _)| !is_transfer(route));
         Self {
             builds: histories.len() as f64,
             transitions: histories.iter().map(|h| h.transitions).max().unwrap_or(0),
-            calls: others.map(|(_, count)| count).sum(),
+            calls: Calls::of(published),
             long_waits: ran_out.sum(),
         }
     }
 }
 
-fn is_transfer(route: &str) -> bool {
-    TRANSFERS.contains(&route)
+impl Calls {
+    fn of(published: &Published) -> Self {
+        let mut calls = Self::default();
+        let requests = published.driver.github.requests().into_iter();
+        for request in requests.filter(|request| !is_transfer(&request.path)) {
+            let who = match request.time {
+                time if time < published.planned => &mut calls.plan,
+                time if time < published.publishing => &mut calls.builds,
+                _ => &mut calls.publish,
+            };
+            *who += 1;
+        }
+        calls
+    }
+}
+
+/// Whether it moves a file, or is asked where one is.
+fn is_transfer(path: &str) -> bool {
+    let artifact = path.contains("/actions/artifacts/") && path.ends_with("/zip");
+    let asset = path.starts_with("/uploads/") || path.contains("/releases/assets/");
+    artifact || asset || path.starts_with("/_blob/")
 }

@@ -1,6 +1,7 @@
 //! The door, where many webhooks come at the same moment: each tells of the run of another
 //! build, and each build's `seq` says whether its own came through.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,8 @@ pub async fn measure(functions: &Path) -> Result<Vec<Measured>, String> {
         put(&place, claim(run)).await?;
         put(&place, build(run)).await?;
     }
-    burst(&place, 1).await?;
-    let warm = burst(&place, 2).await?;
+    burst(&place).await?;
+    let warm = burst(&place).await?;
     let what = format!("{DELIVERIES} webhooks at once");
     Ok(vec![
         Measured::median(Figure::seconds(
@@ -61,8 +62,9 @@ pub async fn measure(functions: &Path) -> Result<Vec<Measured>, String> {
     ])
 }
 
-/// The how-manieth time is this for every build?
-async fn burst(place: &Place, time: u64) -> Result<Burst, String> {
+/// One delivery for each build.
+async fn burst(place: &Place) -> Result<Burst, String> {
+    let before = seqs(place).await?;
     let http = local_cloud::http_client().map_err(|error| error.to_string())?;
     let payload: Value = serde_json::from_str(PAYLOAD).map_err(|error| error.to_string())?;
     let deliver = async |run: u64| {
@@ -76,7 +78,7 @@ async fn burst(place: &Place, time: u64) -> Result<Burst, String> {
             .timeout(DEADLINE)
             .header("content-type", "application/json")
             .header("x-github-event", "workflow_run")
-            .header("x-github-delivery", format!("{time}-{run}"))
+            .header("x-github-delivery", component(run))
             .header(
                 "x-hub-signature-256",
                 signature(WEBHOOK_SECRET, body.as_bytes()),
@@ -88,14 +90,10 @@ async fn burst(place: &Place, time: u64) -> Result<Burst, String> {
         (began.elapsed().as_secs_f64(), accepted)
     };
     let answers = join_all((0..DELIVERIES).map(deliver)).await;
-    let builds = place.items(VERSION, "build#").await?;
+    let after = seqs(place).await?;
     let woken = |run: u64| {
-        let mine = |build: &&Value| build["component"]["S"] == component(run).as_str();
-        let seq = builds
-            .iter()
-            .find(mine)
-            .and_then(|b| b["seq"]["N"].as_str());
-        seq == Some(time.to_string().as_str())
+        let seq = |seqs: &BTreeMap<String, u64>| seqs.get(&component(run)).copied();
+        seq(&before).is_some_and(|before| seq(&after) == Some(before + 1))
     };
     let came = |(run, (_, accepted)): &(u64, &(f64, bool))| *accepted && woken(*run);
     let through = (0..DELIVERIES).zip(&answers).filter(came).count();
@@ -103,6 +101,17 @@ async fn burst(place: &Place, time: u64) -> Result<Burst, String> {
         slowest: answers.iter().map(|(took, _)| *took).fold(0.0, f64::max),
         lost: answers.len() - through,
     })
+}
+
+/// By component: how often it was woken.
+async fn seqs(place: &Place) -> Result<BTreeMap<String, u64>, String> {
+    let builds = place.items(VERSION, "build#").await?;
+    let seq = |build: &Value| {
+        let component = build["component"]["S"].as_str()?;
+        let seq = build["seq"]["N"].as_str()?.parse().ok()?;
+        Some((component.to_owned(), seq))
+    };
+    Ok(builds.iter().filter_map(seq).collect())
 }
 
 fn component(run: u64) -> String {

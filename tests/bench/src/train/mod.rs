@@ -78,7 +78,7 @@ impl Row {
     ) -> Result<(Vec<Measured>, Value), String> {
         let measured = match self {
             Self::Plan => plan::measure(repeat).await?,
-            Self::Counts => counts::measure(repeat).await?,
+            Self::Counts => return counts::measure(repeat).await,
             Self::Makespan => makespan::measure(repeat).await?,
             Self::Pushed => chain::pushed(functions).await?,
             Self::Polled => chain::polled(functions, repeat).await?,

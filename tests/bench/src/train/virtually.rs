@@ -19,6 +19,10 @@ pub struct Published {
     pub driver: Driver,
     /// Seconds from its start until its last build was complete.
     pub makespan: f64,
+    /// When Plan was done.
+    pub planned: Timestamp,
+    /// When Publish began.
+    pub publishing: Timestamp,
 }
 
 /// Does it on this thread alone, as the driver has it.
@@ -59,9 +63,21 @@ pub async fn release(
     let store = &driver.machine.stage.store;
     let events = store.events(&driver.key(VERSION)).await;
     let events = events.map_err(|error| error.to_string())?;
-    let complete = events.iter().filter(|event| event.to == "collected");
-    let last: Option<Timestamp> = complete.map(|event| event.at).max();
-    let last = last.ok_or("no build was complete")?;
-    let makespan = last.duration_since(execution.started).as_secs_f64();
-    Ok(Published { driver, makespan })
+    let times = |to: &str| -> Vec<Timestamp> {
+        let told = events.iter().filter(|event| event.to == to);
+        told.map(|event| event.at).collect()
+    };
+    let (complete, planned, publishing) =
+        (times("collected"), times("building"), times("publishing"));
+    let (Some(complete), Some(planned), Some(publishing)) =
+        (complete.last(), planned.first(), publishing.first())
+    else {
+        return Err("the events do not tell of a release".into());
+    };
+    Ok(Published {
+        makespan: complete.duration_since(execution.started).as_secs_f64(),
+        planned: *planned,
+        publishing: *publishing,
+        driver,
+    })
 }
