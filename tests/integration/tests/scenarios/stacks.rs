@@ -99,7 +99,7 @@ async fn the_door_is_throttled_and_open_to_no_page() {
     let door = &resource(&template, "Door")["Properties"];
     assert!(door["CorsConfiguration"].is_null());
     let limits = &resource(&template, "DoorStage")["Properties"]["DefaultRouteSettings"];
-    let expected = json!({"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50});
+    let expected = json!({"ThrottlingBurstLimit": 500, "ThrottlingRateLimit": 100});
     assert_eq!(limits, &expected);
 }
 
