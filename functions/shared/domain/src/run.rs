@@ -112,7 +112,7 @@ pub enum NextWait {
     Soon,
     /// It is queued or runs, and no webhook has come.
     Normal,
-    /// It runs, and webhooks come: they will tell. Or it has taken long already.
+    /// It is queued or runs, and webhooks come: they will tell. Or it has taken long already.
     Long,
 }
 
@@ -130,10 +130,12 @@ pub fn next_wait(build: &Build, speed: Speed, now: Timestamp) -> NextWait {
             NextWait::Normal
         };
     }
-    let queued = build.status == BuildStatus::Queued;
+    if build.status == BuildStatus::Queued && build.woken {
+        return NextWait::Long;
+    }
     match waited(build.dispatched_at) {
         waited if waited >= NORMAL_WHILE => NextWait::Long,
-        waited if waited >= SOON_WHILE || (queued && build.woken) => NextWait::Normal,
+        waited if waited >= SOON_WHILE => NextWait::Normal,
         _ => NextWait::Soon,
     }
 }

@@ -119,10 +119,10 @@ fn waits_are_long_where_webhooks_come_or_it_has_taken_long() {
     assert_eq!(wait(InProgress, true, 1), NextWait::Long);
     assert_eq!(wait(InProgress, false, 1799), NextWait::Normal);
     assert_eq!(wait(InProgress, false, 1800), NextWait::Long);
-    assert_eq!(wait(Queued, true, 1), NextWait::Normal);
+    assert_eq!(wait(Queued, true, 1), NextWait::Long);
     assert_eq!(wait(Queued, false, 299), NextWait::Soon);
     assert_eq!(wait(Queued, false, 300), NextWait::Normal);
-    assert_eq!(wait(Queued, true, 1800), NextWait::Long);
+    assert_eq!(wait(Queued, false, 1800), NextWait::Long);
     assert_eq!(wait(Dispatching, true, 1), NextWait::Soon);
 }
 
