@@ -22,7 +22,7 @@ enum What {
     /// minutes the first time, 10 GB of memory, exit code 1 where a bar is missed.
     Publish,
     /// From one component to the next, and what a release takes of GitHub and AWS: about
-    /// twenty-five minutes, 4 GB of memory, exit code 1 where a bar is missed.
+    /// half an hour, 4 GB of memory, exit code 1 where a bar is missed.
     Train {
         /// What to measure; all of it unless told otherwise.
         #[arg(value_name = "ROW")]
