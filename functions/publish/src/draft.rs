@@ -84,8 +84,8 @@ async fn store_id(
 }
 
 /// Creates the draft. The intent is written first, so that of two calls at once only
-/// one creates it; the other comes again when the POST is over, and finds it. The intent's
-/// deadline only grows: who stood still since before another's finds it changed, whatever
+/// one creates it; the other comes again when the POST is over, and finds it. No deadline
+/// comes twice: who stood still since before another's intent finds it changed, whatever
 /// came of that one.
 async fn create(
     stage: &Stage,

@@ -74,7 +74,8 @@ pub struct Release {
     /// manifest's commit where that repository is no component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_commit: Option<String>,
-    /// A call of Publish was creating the draft; its POST is over by then. It only grows.
+    /// A call of Publish was creating the draft; its POST is over by then. It is never taken
+    /// away, and no value comes twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft_deadline: Option<Timestamp>,
     /// The draft, from the moment it exists.
