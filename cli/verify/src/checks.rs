@@ -52,7 +52,7 @@ pub fn all(target: &Target, seen: &Seen, folder: &Path, key: Option<&PublicKey>)
         Ok(manifest) => {
             checks.push(origins(target, seen, &manifest));
             checks.push(versions(&manifest, read(VERSIONS)));
-            if let Some(key) = key {
+            if let Some(key) = key.filter(|_| !manifest.assets.is_empty()) {
                 checks.push(provenance(key, &manifest, read(PROVENANCE)));
             }
         }

@@ -97,8 +97,12 @@ pub async fn put(
     if let Some(signing) = signing {
         let web = web_address(&stage.config.github_api_url);
         let statements = statements(&manifest, builds, &web).map_err(internal)?;
-        let lines = provenance(release, &statements, signing).await?;
-        documents.push(File::text(PROVENANCE, lines));
+        // Where no component has files there is nobody to tell of, and GitHub takes no
+        // empty file.
+        if !statements.is_empty() {
+            let lines = provenance(release, &statements, signing).await?;
+            documents.push(File::text(PROVENANCE, lines));
+        }
     }
     documents.push(File::text(
         VERSIONS,

@@ -11,7 +11,7 @@ use commons_verify::source::{File, Seen, download};
 use commons_verify::target::Target;
 use integration::{RELEASE_REPOSITORY, StageWorld};
 
-use crate::stages::publish::completed;
+use crate::stages::publish::{ORDER, completed};
 
 struct Release {
     world: StageWorld,
@@ -23,7 +23,11 @@ struct Release {
 
 /// A published and downloaded release.
 async fn release() -> Release {
-    let world = completed(StageWorld::start().await.signed().await).await;
+    released(StageWorld::start().await).await
+}
+
+async fn released(world: StageWorld) -> Release {
+    let world = completed(world.signed().await).await;
     assert_eq!(world.publish().await.unwrap().next, Next::Published);
     let api = world.github.api_url();
     let target = Target::parse("v0.1.0", Some(RELEASE_REPOSITORY), Some(&api)).unwrap();
@@ -81,6 +85,19 @@ impl Release {
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_release_without_files_has_no_provenance_and_verifies() {
+    let line = |name| {
+        format!("{name} = {{ version = \"0.1.0\", git_tag = \"v0.1.0\", git_commit = \"\" }}\n")
+    };
+    let manifest: String = ORDER.iter().map(line).collect();
+    let world = StageWorld::with_manifest(&format!("[versions]\n{manifest}")).await;
+    let release = released(world).await;
+    let names: Vec<&str> = release.seen.files.keys().map(String::as_str).collect();
+    assert_eq!(names, [SUMS, SIGNATURE, RELEASE_MANIFEST, VERSIONS]);
+    assert_eq!(release.faults(Some(&release.key)), Vec::<String>::new());
 }
 
 #[tokio::test]

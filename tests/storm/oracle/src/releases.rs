@@ -138,7 +138,7 @@ fn signed(seen: &Seen, version: &str, release: &Release, say: &mut impl FnMut(Wh
         let found = release.assets.iter().find(|asset| asset.name == name);
         found.map(|asset| asset.content.as_ref())
     };
-    if content("provenance.intoto.jsonl").is_none() {
+    if content("provenance.intoto.jsonl").is_none() && built(release).next().is_some() {
         let why = format!("{version} was seen without its provenance");
         say(What::PartialReleases, why);
     }

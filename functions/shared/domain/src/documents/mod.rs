@@ -13,7 +13,8 @@ pub use versions::resolved;
 
 /// Who built what from what: a [`ReleaseManifest`].
 pub const RELEASE_MANIFEST: &str = "release-manifest.json";
-/// In-toto statements with SLSA provenance, each signed, a line each.
+/// In-toto statements with SLSA provenance, each signed, a line each; where no component has
+/// files there is none.
 pub const PROVENANCE: &str = "provenance.intoto.jsonl";
 /// The manifest with the commit of every component.
 pub const VERSIONS: &str = "versions.toml";
@@ -27,7 +28,7 @@ pub fn is_document(name: &str) -> bool {
     [RELEASE_MANIFEST, PROVENANCE, VERSIONS, SUMS, SIGNATURE].contains(&name)
 }
 
-/// How many documents a release has.
+/// How many documents a release has at most.
 pub fn count(signed: bool) -> usize {
     if signed { 5 } else { 3 }
 }
