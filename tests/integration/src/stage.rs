@@ -3,7 +3,7 @@
 //! deployed once; each account gets a table like the deployed one, and a bucket.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -30,9 +30,7 @@ pub(crate) const DEPLOYED: &str = "100000000000";
 /// What these worlds release.
 const VERSION: &str = "v0.1.0";
 
-/// Tests take turns with them: a cloud is one thread of Python, which would make all wait.
-static CLOUDS: [OnceCell<Cloud>; 2] = [const { OnceCell::const_new() }; 2];
-static WORLDS: AtomicUsize = AtomicUsize::new(0);
+static CLOUD: OnceCell<Cloud> = OnceCell::const_new();
 static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
 
 /// A cloud that the template is deployed into once.
@@ -84,8 +82,7 @@ impl StageWorld {
 
     /// With these repositories, where the stages go by this clock.
     pub async fn by(clock: Arc<dyn Clock>, repositories: Vec<Repository>) -> StageWorld {
-        let turn = WORLDS.fetch_add(1, Ordering::Relaxed) % CLOUDS.len();
-        let cloud = CLOUDS[turn].get_or_init(|| Cloud::start(false)).await;
+        let cloud = CLOUD.get_or_init(|| Cloud::start(false)).await;
         Self::within(cloud, clock, repositories).await
     }
 
