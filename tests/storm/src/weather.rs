@@ -75,10 +75,13 @@ pub enum Planted {
     Metered(String, Box<dyn Fn(&Value) + Send>),
 }
 
-/// What goes wrong. Everything is decided by what is named, and not by when it is asked.
+/// What goes wrong, by default nothing. Everything is decided by what is named, and not by
+/// when it is asked.
 pub trait Weather: fmt::Debug + Send + Sync {
     /// What happens to a call of a function.
-    fn strike(&self, invocation: &Invocation) -> Option<Strike>;
+    fn strike(&self, _invocation: &Invocation) -> Option<Strike> {
+        None
+    }
 
     /// Whether a strike happens at this call of its function, from 1, or later.
     fn hits(&self, strike: &Strike, call: u32, _what: &str) -> bool {
@@ -86,13 +89,19 @@ pub trait Weather: fmt::Debug + Send + Sync {
     }
 
     /// What happens to a call to GitHub, whoever makes it.
-    fn github(&self, now: Timestamp, method: &str, path: &str) -> Option<FaultKind>;
+    fn github(&self, _now: Timestamp, _method: &str, _path: &str) -> Option<FaultKind> {
+        None
+    }
 
     /// What happens to a webhook.
-    fn webhook(&self, event: &str, payload: &Value) -> Option<WebhookFaultKind>;
+    fn webhook(&self, _event: &str, _payload: &Value) -> Option<WebhookFaultKind> {
+        None
+    }
 
     /// Whether the event that an execution has ended is lost.
-    fn event_is_lost(&self, execution: &str) -> bool;
+    fn event_is_lost(&self, _execution: &str) -> bool {
+        false
+    }
 
     /// A bug that is planted into a function, at its request to AWS: the action, or for S3
     /// method and path, and the body.
@@ -101,29 +110,11 @@ pub trait Weather: fmt::Debug + Send + Sync {
     }
 
     /// Something of this has happened.
-    fn happened(&self, what: &str);
+    fn happened(&self, _what: &str) {}
 }
 
 /// Nothing goes wrong.
 #[derive(Debug)]
 pub struct Fair;
 
-impl Weather for Fair {
-    fn strike(&self, _: &Invocation) -> Option<Strike> {
-        None
-    }
-
-    fn github(&self, _: Timestamp, _: &str, _: &str) -> Option<FaultKind> {
-        None
-    }
-
-    fn webhook(&self, _: &str, _: &Value) -> Option<WebhookFaultKind> {
-        None
-    }
-
-    fn event_is_lost(&self, _: &str) -> bool {
-        false
-    }
-
-    fn happened(&self, _: &str) {}
-}
+impl Weather for Fair {}

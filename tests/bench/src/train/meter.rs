@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use github_simulator::{FaultKind, WebhookFaultKind};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use storm::weather::{Invocation, Planted, Strike, Weather};
@@ -83,18 +81,6 @@ impl Weather for Meter {
         None
     }
 
-    fn github(&self, _: Timestamp, _: &str, _: &str) -> Option<FaultKind> {
-        None
-    }
-
-    fn webhook(&self, _: &str, _: &Value) -> Option<WebhookFaultKind> {
-        None
-    }
-
-    fn event_is_lost(&self, _: &str) -> bool {
-        false
-    }
-
     fn planted(&self, _: &Invocation, what: &str, body: &str) -> Option<Planted> {
         if let Some(request) = what.strip_prefix("S3 ") {
             let method = request.split(' ').next().unwrap_or_default();
@@ -108,8 +94,6 @@ impl Weather for Meter {
         let look = move |answer: &Value| locked(&counts).dynamodb(&action, answer);
         Some(Planted::Metered(asked.to_string(), Box::new(look)))
     }
-
-    fn happened(&self, _: &str) {}
 }
 
 #[cfg(test)]
