@@ -135,17 +135,9 @@ impl Rehearsal {
 
     /// The items of a release whose sort key begins so.
     pub async fn items(&self, version: &Version, prefix: &str) -> Result<Vec<Value>, Error> {
-        let body = json!({
-            "TableName": self.stack.table,
-            "ConsistentRead": true,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": format!("{}/{version}", self.repository)},
-                ":sk": {"S": prefix},
-            },
-        });
-        let answer = self.account.call(Service::DynamoDb, "Query", body).await?;
-        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+        let release = format!("{}/{version}", self.repository);
+        let table = &self.stack.table;
+        self.account.items(table, &release, prefix).await
     }
 
     /// Writes what happened to a release, as text.

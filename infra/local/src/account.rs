@@ -147,6 +147,32 @@ impl Account {
         serde_json::from_str(&text).map_err(|error| Error::of(action, error))
     }
 
+    /// The items of a table with this partition key whose sort key begins so.
+    pub async fn items(
+        &self,
+        table: &str,
+        partition: &str,
+        prefix: &str,
+    ) -> Result<Vec<Value>, Error> {
+        let mut query = json!({
+            "TableName": table,
+            "ConsistentRead": true,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {":pk": {"S": partition}, ":sk": {"S": prefix}},
+        });
+        let mut items = Vec::new();
+        loop {
+            let mut page = self.call(Service::DynamoDb, "Query", query.clone()).await?;
+            if let Value::Array(found) = page["Items"].take() {
+                items.extend(found);
+            }
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return Ok(items),
+                last => query["ExclusiveStartKey"] = last,
+            }
+        }
+    }
+
     /// One call of IAM, as `CreateUser`; its answer is XML.
     pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String, Error> {
         self.query("iam", "2010-05-08", action, parameters).await

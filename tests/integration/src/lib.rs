@@ -355,26 +355,9 @@ impl World {
 }
 
 async fn items(account: &Account, table: &str, version: &str, prefix: &str) -> Vec<Value> {
-    let body = json!({
-        "TableName": table,
-        "ConsistentRead": true,
-        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
-        "ExpressionAttributeValues": {
-            ":pk": {"S": format!("{RELEASE_REPOSITORY}/{version}")},
-            ":sk": {"S": prefix},
-        },
-    });
-    let answer = account
-        .call(Service::DynamoDb, "Query", body)
-        .await
-        .expect("the items");
-    answer["Items"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default()
-        .iter()
-        .map(unwrap_item)
-        .collect()
+    let release = format!("{RELEASE_REPOSITORY}/{version}");
+    let items = account.items(table, &release, prefix).await;
+    items.expect("the items").iter().map(unwrap_item).collect()
 }
 
 /// Bytes that no compression makes fewer; the same each time.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use github_simulator::{Artifact, Fault, FaultKind, Repository, Script, Settings, Simulator};
 use jiff::Timestamp;
-use local_cloud::{Account, LocalCloud, Options, STACK, Service, Stack};
+use local_cloud::{Account, LocalCloud, Options, STACK, Stack};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -208,18 +208,9 @@ impl Place {
 
     /// The table's items of the release.
     async fn items(&self, kind: &str) -> Result<Vec<Value>, String> {
-        let query = json!({
-            "TableName": self.stack.table,
-            "ConsistentRead": true,
-            "KeyConditionExpression": "pk = :release AND begins_with(sk, :kind)",
-            "ExpressionAttributeValues": {
-                ":release": { "S": format!("{REPOSITORY}/{VERSION}") },
-                ":kind": { "S": kind },
-            },
-        });
-        let answer = self.account.call(Service::DynamoDb, "Query", query).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        Ok(answer["Items"].as_array().cloned().unwrap_or_default())
+        let release = format!("{REPOSITORY}/{VERSION}");
+        let items = self.account.items(&self.stack.table, &release, kind).await;
+        items.map_err(|error| error.to_string())
     }
 
     /// Bytes a second of the collected files out of the bucket, as many at a time as

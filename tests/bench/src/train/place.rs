@@ -173,28 +173,9 @@ impl Place {
 
     /// The table's items of a release whose sort key begins so.
     pub async fn items(&self, version: &str, kind: &str) -> Result<Vec<Value>, String> {
-        let mut query = json!({
-            "TableName": self.stack.table,
-            "ConsistentRead": true,
-            "KeyConditionExpression": "pk = :release AND begins_with(sk, :kind)",
-            "ExpressionAttributeValues": {
-                ":release": { "S": format!("{RELEASE_REPOSITORY}/{version}") },
-                ":kind": { "S": kind },
-            },
-        });
-        let mut items = Vec::new();
-        loop {
-            let page = self
-                .account
-                .call(Service::DynamoDb, "Query", query.clone())
-                .await;
-            let page = page.map_err(|error| error.to_string())?;
-            items.extend(page["Items"].as_array().into_iter().flatten().cloned());
-            match page.get("LastEvaluatedKey") {
-                Some(last) => query["ExclusiveStartKey"] = last.clone(),
-                None => return Ok(items),
-            }
-        }
+        let release = format!("{RELEASE_REPOSITORY}/{version}");
+        let items = self.account.items(&self.stack.table, &release, kind).await;
+        items.map_err(|error| error.to_string())
     }
 
     /// How many signatures of a release are kept in the bucket.
