@@ -10,7 +10,7 @@ pub mod tools;
 
 pub use clock::MovedClock;
 pub use rights::{Holder, Permission, Rights};
-pub use stage::{StageWorld, repository};
+pub use stage::{StageWorld, repository, while_told_so};
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
