@@ -86,7 +86,7 @@ impl Rehearsal {
             ("PrivateTransfers", "true".into()),
             ("PollSoonSeconds", wait(5.0)),
             ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(300.0)),
+            ("PollLongSeconds", wait(900.0)),
             ("AwaitDependenciesSeconds", wait(3600.0)),
         ];
         let parameters: BTreeMap<String, String> = parameters

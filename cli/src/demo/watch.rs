@@ -63,6 +63,7 @@ pub fn words(item: &Value) -> String {
     match text("status") {
         "pending" if waiting.is_empty() => "waiting to be dispatched".into(),
         "pending" => format!("waiting for {}", waiting.join(", ")),
+        "queued" if has_begun(item) => "building".into(),
         "dispatching" | "dispatched" | "queued" => "queued".into(),
         "in_progress" => "building".into(),
         "retrying" => format!(
@@ -75,6 +76,13 @@ pub fn words(item: &Value) -> String {
         "blocked" => text("error").into(),
         other => format!("{other}: {}", text("error")),
     }
+}
+
+/// Whether a webhook told that the run begins which was queued at the last look.
+fn has_begun(item: &Value) -> bool {
+    let number = |name: &str| item[name]["N"].as_str();
+    let attempt = number("workflow_run_id").zip(number("run_attempt"));
+    attempt.is_some_and(|(run, attempt)| item["begun"]["S"] == format!("{run}.{attempt}"))
 }
 
 /// Whether its line will not change any more.
@@ -170,6 +178,14 @@ mod tests {
             "waiting for a, b"
         );
         assert_eq!(words(&json!({"status": {"S": "in_progress"}})), "building");
+        let queued = |begun: &str| {
+            words(&json!({
+                "status": {"S": "queued"}, "workflow_run_id": {"N": "7"},
+                "run_attempt": {"N": "2"}, "begun": {"S": begun},
+            }))
+        };
+        assert_eq!(queued("7.2"), "building");
+        assert_eq!(queued("7.1"), "queued", "of the attempt before");
         assert_eq!(
             words(&json!({"status": {"S": "failure"}, "error": {"S": "x"}})),
             "failure: x"

@@ -10,8 +10,6 @@ mod claim;
 mod green;
 mod overdue;
 
-use std::time::Duration;
-
 use commons_domain::attempts::{Outcome, may_rerun};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
@@ -45,6 +43,8 @@ pub enum Next {
     Normal,
     /// Webhooks will tell; look again late.
     Long,
+    /// GitHub cannot be seen: look again after the wait.
+    Busy,
     /// An attempt failed: Backoff, then Dispatch.
     Retry,
     /// The run succeeded.
@@ -60,7 +60,7 @@ pub struct Output {
     pub next: Next,
     /// The build's wake-up counter, read before GitHub was asked.
     pub seq: u64,
-    /// Seconds to wait where `next` is `retry`.
+    /// Seconds to wait where `next` is `retry` or `busy`.
     pub wait_seconds: u64,
 }
 
@@ -71,11 +71,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
         .store
         .own_build(&input.release, &input.component, input.generation)
         .await?;
-    let answer = |next: Next, wait_seconds: u64| Output {
-        next,
-        seq: build.seq,
-        wait_seconds,
-    };
+    let mut wait = BUSY_WAIT;
     let next = match build.status {
         BuildStatus::Success | BuildStatus::Collected => {
             green::tell_dependents(&stage, &build).await?;
@@ -97,12 +93,13 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             }
             Err(Look::CannotSee(error)) => {
                 let (why, retry_after) = (error.to_string(), error.retry_after());
-                unseen_for(wait_out_of_sight(&stage, &build, &why, retry_after).await?)
+                wait = wait_out_of_sight(&stage, &build, &why, retry_after).await?;
+                Next::Busy
             }
             Err(Look::Stage(error)) => return Err(error),
         },
     };
-    let wait = match next {
+    let wait_seconds = match next {
         Next::Retry => {
             let retry_at = stage
                 .store
@@ -111,9 +108,13 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
                 .retry_at;
             retry_at.map_or(1, |at| stage.seconds_until(at))
         }
-        _ => stage.config.speed.wait_seconds(BUSY_WAIT),
+        _ => stage.config.speed.wait_seconds(wait),
     };
-    Ok(answer(next, wait))
+    Ok(Output {
+        next,
+        seq: build.seq,
+        wait_seconds,
+    })
 }
 
 /// Why a look ended early.
@@ -182,9 +183,6 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
     let changed = |status: BuildStatus| {
         let mut next = build.clone();
         next.status = status;
-        if status == BuildStatus::InProgress && next.started_at.is_none() {
-            next.started_at = seen.run_started_at.or(Some(now));
-        }
         next
     };
     match seen_progress {
@@ -196,11 +194,14 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         }
         Progress::Queued | Progress::InProgress => {
             let running = seen_progress == Progress::InProgress;
-            let next = changed(if running {
+            let mut next = changed(if running {
                 BuildStatus::InProgress
             } else {
                 BuildStatus::Queued
             });
+            if running && next.started_at.is_none() {
+                next.started_at = first_job(stage, build, run_id).await?.or(Some(now));
+            }
             let since = next.started_at.filter(|_| running);
             if let Some(why) = overdue(&next, since, stage.config.speed, now) {
                 return overdue::give_up(stage, build, &run, why).await;
@@ -216,7 +217,8 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         }
         Progress::Green => {
             let mut next = changed(BuildStatus::Success);
-            next.started_at = build.started_at.or(seen.run_started_at);
+            // As GitHub counts how long a run took: with its queue.
+            next.started_at = seen.run_started_at.or(build.started_at);
             next.run_attempt = Some(seen.run_attempt);
             next.completed_at = Some(now);
             let why = format!("run {run_id} succeeded in its attempt {}", seen.run_attempt);
@@ -245,6 +247,20 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
     }
 }
 
+/// When the first of a run's jobs began: what a run says of its start is when it was asked
+/// for, and it may have been queued for hours since.
+async fn first_job(
+    stage: &Stage,
+    build: &Build,
+    run_id: u64,
+) -> Result<Option<Timestamp>, commons_github::Error> {
+    let jobs = stage.github.jobs(&build.repository, run_id).await?;
+    let begun = jobs
+        .into_iter()
+        .filter(|job| matches!(&*job.status, "in_progress" | "completed"));
+    Ok(begun.filter_map(|job| job.started_at).min())
+}
+
 /// A run that ended without success: another attempt, or the end.
 async fn run_over(
     stage: &Stage,
@@ -262,15 +278,6 @@ async fn run_over(
     let rerun = may_rerun(run.created_at, run.run_attempt, stage.now());
     let next = after_attempt(stage, build, outcome, &why, rerun);
     ended_or_retrying(stage, build, next, &why).await
-}
-
-/// The wait state of a build that cannot be seen: ever longer.
-fn unseen_for(wait: Duration) -> Next {
-    match wait.as_secs() {
-        wait if wait <= 15 => Next::Soon,
-        wait if wait <= 60 => Next::Normal,
-        _ => Next::Long,
-    }
 }
 
 fn wait_of(stage: &Stage, build: &Build) -> Next {

@@ -2,6 +2,7 @@
 
 use commons_domain::names::RepoName;
 use commons_runtime::StageError;
+use commons_store::Claim;
 use serde_json::Value;
 
 use crate::Door;
@@ -56,15 +57,36 @@ pub async fn handle(
             let prerelease = payload.pointer("/release/prerelease") == Some(&true.into());
             start(door, text("/release/tag_name"), prerelease, delivery).await
         }
-        ("workflow_run", _) => match payload.pointer("/workflow_run/id").and_then(Value::as_u64) {
-            Some(run) => wake(door, &repository, Some(run)).await,
-            None => Ok(Outcome::new(400, "workflow_run.id is missing")),
-        },
+        ("workflow_run", action) => {
+            let number = |name: &str| payload["workflow_run"][name].as_u64();
+            let Some(run) = number("id") else {
+                return Ok(Outcome::new(400, "workflow_run.id is missing"));
+            };
+            if let ("in_progress", Some(claim)) =
+                (action, door.store.claim_of(&repository, run).await?)
+            {
+                return begun(door, &claim, run, number("run_attempt").unwrap_or(1)).await;
+            }
+            wake(door, &repository, Some(run)).await
+        }
         ("repository_dispatch", "build-complete") => {
             build_complete(door, &repository, payload).await
         }
         _ => Ok(Outcome::new(202, "ignored")),
     }
+}
+
+/// A claimed run begins. It is noted for who watches, and wakes nobody: nothing follows
+/// from it that has no time until the next look.
+async fn begun(door: &Door, claim: &Claim, run: u64, attempt: u64) -> Result<Outcome, StageError> {
+    let (release, component) = (&claim.release, &claim.component);
+    door.store
+        .note_begun(release, component, run, attempt)
+        .await?;
+    Ok(Outcome::new(
+        202,
+        format!("noted: the run of {component} of {release} begins"),
+    ))
 }
 
 /// A component says that its build is over. It is not believed: Poll asks GitHub.

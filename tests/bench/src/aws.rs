@@ -1,7 +1,9 @@
 //! AWS as the sink plays it.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{
+    Builder, Credentials, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
 use commons_artifacts::Store;
 
 /// The bucket that everything goes to.
@@ -17,7 +19,10 @@ pub fn client(address: &str) -> Client {
         .credentials_provider(SharedCredentialsProvider::new(owner))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    Client::from_conf(Builder::from(&aws).force_path_style(true).build())
+    // The local cloud has a large object ready only after seconds.
+    let patient = StalledStreamProtectionConfig::disabled();
+    let settings = Builder::from(&aws).stalled_stream_protection(patient);
+    Client::from_conf(settings.force_path_style(true).build())
 }
 
 /// The bucket at this address.

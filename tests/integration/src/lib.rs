@@ -103,7 +103,7 @@ impl Shared {
                 ("PrivateTransfers", "true".into()),
                 ("PollSoonSeconds", seconds(5.0)),
                 ("PollNormalSeconds", seconds(30.0)),
-                ("PollLongSeconds", seconds(300.0)),
+                ("PollLongSeconds", seconds(900.0)),
                 ("AwaitDependenciesSeconds", "60".to_owned()),
                 ("TlsOnly", "false".to_owned()),
             ]

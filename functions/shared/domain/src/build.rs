@@ -177,7 +177,8 @@ pub struct Build {
     /// The present attempt's POST began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatched_at: Option<Timestamp>,
-    /// GitHub started the run.
+    /// While its run is in progress: when the first of the jobs began. Once it is green:
+    /// when GitHub started the attempt, its queue included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// Green was recorded, or the end.

@@ -101,7 +101,7 @@ pub fn overdue(
 const SOON_WHILE: Duration = Duration::from_secs(5 * 60);
 /// Until then a look at a run that is in progress, and of which no webhook tells, follows
 /// as usual.
-const NORMAL_WHILE: Duration = Duration::from_secs(30 * 60);
+const NORMAL_WHILE: Duration = Duration::from_secs(60 * 60);
 
 /// Which of the three waits follows a look at a run. They grow with what was waited
 /// already: a run may be queued for hours, and every look is in the history of its

@@ -117,12 +117,12 @@ fn waits_are_long_where_webhooks_come_or_it_has_taken_long() {
     };
     use BuildStatus::{Dispatching, InProgress, Queued};
     assert_eq!(wait(InProgress, true, 1), NextWait::Long);
-    assert_eq!(wait(InProgress, false, 1799), NextWait::Normal);
-    assert_eq!(wait(InProgress, false, 1800), NextWait::Long);
+    assert_eq!(wait(InProgress, false, 3599), NextWait::Normal);
+    assert_eq!(wait(InProgress, false, 3600), NextWait::Long);
     assert_eq!(wait(Queued, true, 1), NextWait::Long);
     assert_eq!(wait(Queued, false, 299), NextWait::Soon);
     assert_eq!(wait(Queued, false, 300), NextWait::Normal);
-    assert_eq!(wait(Queued, false, 1800), NextWait::Long);
+    assert_eq!(wait(Queued, false, 3600), NextWait::Long);
     assert_eq!(wait(Dispatching, true, 1), NextWait::Soon);
 }
 
@@ -133,6 +133,6 @@ fn the_waits_of_a_rehearsal_grow_as_fast_as_it_goes() {
         started_at: Some(at(0)),
         ..claimed()
     };
-    assert_eq!(next_wait(&build, Speed(60.0), at(29)), NextWait::Normal);
-    assert_eq!(next_wait(&build, Speed(60.0), at(30)), NextWait::Long);
+    assert_eq!(next_wait(&build, Speed(60.0), at(59)), NextWait::Normal);
+    assert_eq!(next_wait(&build, Speed(60.0), at(60)), NextWait::Long);
 }

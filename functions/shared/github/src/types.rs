@@ -117,6 +117,8 @@ pub struct Job {
     pub status: String,
     /// How it ended.
     pub conclusion: Option<String>,
+    /// When it began; of one that is queued, when it was created.
+    pub started_at: Option<Timestamp>,
 }
 
 /// An artifact of a run.

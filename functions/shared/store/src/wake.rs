@@ -1,12 +1,14 @@
 //! Wake-ups. A token is a hint, the table is the truth: one that is gone, timed
 //! out or was answered before is no error.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_sdk_sfn::operation::send_task_success::SendTaskSuccessError;
 use commons_domain::names::ReleaseKey;
 
 use crate::builds::sort_key;
-use crate::item::{key, number};
+use crate::item::{key, number, text};
 use crate::{Store, StoreError};
 
 impl Store {
@@ -32,10 +34,7 @@ impl Store {
             .expression_attribute_values(":one", number(1))
             .set_return_values(Some(ReturnValue::AllNew));
         let answer = if webhook {
-            answer.expression_attribute_values(
-                ":true",
-                aws_sdk_dynamodb::types::AttributeValue::Bool(true),
-            )
+            answer.expression_attribute_values(":true", AttributeValue::Bool(true))
         } else {
             answer
         };
@@ -50,13 +49,34 @@ impl Store {
                     None => Ok(()),
                 }
             }
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
+            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) => Err(StoreError::of("UpdateItem", &error)),
+        }
+    }
+
+    /// Notes that an attempt of a build's run begins, as a webhook says: for who watches
+    /// the table. No stage reads it.
+    pub async fn note_begun(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+        run: u64,
+        run_attempt: u64,
+    ) -> Result<(), StoreError> {
+        let noted = self
+            .dynamo
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(release.as_str(), &sort_key(component))))
+            .update_expression("SET woken = :true, begun = :attempt")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":attempt", text(format!("{run}.{run_attempt}")))
+            .send()
+            .await;
+        match noted {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Ok(()),
             Err(error) => Err(StoreError::of("UpdateItem", &error)),
         }
     }
@@ -82,4 +102,11 @@ impl Store {
             },
         }
     }
+}
+
+/// Whether there is no such build.
+fn is_refused<R>(error: &SdkError<UpdateItemError, R>) -> bool {
+    error
+        .as_service_error()
+        .is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }

@@ -253,6 +253,7 @@ impl Place {
         let made = http
             .post(format!("{api}/repos/{REPOSITORY}/releases"))
             .bearer_auth(&token)
+            .header("User-Agent", "bench")
             .json(&json!({ "tag_name": "v0.0.1", "draft": true }))
             .send()
             .await;
@@ -270,6 +271,7 @@ impl Place {
             let sent = http
                 .post(format!("{to}?name=n{n}"))
                 .bearer_auth(&token)
+                .header("User-Agent", "bench")
                 .header("Content-Type", "application/octet-stream")
                 .body(bytes.clone())
                 .send()

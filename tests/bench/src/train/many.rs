@@ -49,7 +49,7 @@ pub fn setting() -> Setting {
         parameters: vec![
             ("PollSoonSeconds", wait(5.0)),
             ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(300.0)),
+            ("PollLongSeconds", wait(900.0)),
             ("AwaitDependenciesSeconds", wait(3600.0)),
         ],
     }

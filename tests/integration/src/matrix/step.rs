@@ -213,7 +213,9 @@ impl Child {
         };
         let answer = Box::pin(handle(stage, input)).await?;
         Ok(match answer.next {
-            Answer::Soon | Answer::Normal | Answer::Long => Next::Look(Step::Poll(self)),
+            Answer::Soon | Answer::Normal | Answer::Long | Answer::Busy => {
+                Next::Look(Step::Poll(self))
+            }
             Answer::Retry => Next::After(answer.wait_seconds, Step::Dispatch(self)),
             Answer::Green => Next::Go(Step::Collect(self)),
             Answer::Over => Next::End,

@@ -216,7 +216,7 @@ impl Deployed {
             ("PrivateTransfers", "true".into()),
             ("PollSoonSeconds", wait(5.0)),
             ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(300.0)),
+            ("PollLongSeconds", wait(900.0)),
             ("AwaitDependenciesSeconds", wait(3600.0)),
             ("TlsOnly", "false".into()),
         ];

@@ -203,16 +203,18 @@ async fn a_run_that_cannot_be_seen_is_looked_at_ever_less_often_and_given_up() {
     world.polled(SDK, Next::Normal).await;
     let run = "/repos/{owner}/{repo}/actions/runs/{run_id}";
     world.faults("GET", run, FaultKind::Status(502, None), 1_000);
-    assert_eq!(world.poll(SDK).await.unwrap().next, Next::Soon);
+    let answer = world.poll(SDK).await.unwrap();
+    assert_eq!((answer.next, answer.wait_seconds), (Next::Busy, 1));
     let blind = world.build(SDK).await;
     assert_eq!(blind.status, BuildStatus::InProgress, "it keeps its state");
     assert!(blind.unseen_since.is_some());
     // 120 simulated seconds pass in one.
-    for (milliseconds, next) in [(600, Next::Normal), (5_000, Next::Long)] {
+    for (milliseconds, wait) in [(600, 1), (5_000, 2)] {
         let since = Timestamp::now() - Duration::from_millis(milliseconds);
         world.alter(SDK, |b| b.unseen_since = Some(since)).await;
         let answer = world.poll(SDK).await.unwrap();
-        assert_eq!(answer.next, next, "{milliseconds}");
+        assert_eq!(answer.next, Next::Busy, "{milliseconds}");
+        assert_eq!(answer.wait_seconds, wait, "{milliseconds}");
     }
     let since = Timestamp::now() - Duration::from_secs(16);
     world.alter(SDK, |b| b.unseen_since = Some(since)).await;

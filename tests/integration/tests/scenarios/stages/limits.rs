@@ -137,7 +137,8 @@ async fn a_wait_that_github_asks_for_is_kept_by_every_stage() {
     world.dispatch("bllvm-sdk").await.unwrap();
     world.fault("GET", "/repos/{owner}/{repo}/actions/runs", limited("1200"));
     let answer = world.poll("bllvm-sdk").await.unwrap();
-    assert_eq!(answer.next, commons_poll::Next::Long);
+    assert_eq!(answer.next, commons_poll::Next::Busy);
+    assert_eq!(answer.wait_seconds, 10);
     world.quick_runs();
     world.polled("bllvm-sdk", commons_poll::Next::Green).await;
     let artifacts = "/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts";

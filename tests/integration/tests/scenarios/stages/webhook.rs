@@ -417,6 +417,36 @@ async fn a_run_without_a_claim_wakes_who_holds_the_repositorys_lock() {
 }
 
 #[tokio::test]
+async fn a_claimed_run_that_begins_is_noted_and_wakes_nobody() {
+    let knock = Knock::start().await;
+    knock.world.planned().await;
+    knock.world.dispatch("bllvm-sdk").await.unwrap();
+    knock
+        .world
+        .polled("bllvm-sdk", commons_poll::Next::Normal)
+        .await;
+    let before = knock.world.build("bllvm-sdk").await;
+    let run = json!({
+        "action": "in_progress",
+        "workflow_run": {"id": before.workflow_run_id, "run_attempt": 1},
+        "repository": {"full_name": "BTCDecoded/bllvm-sdk"},
+    });
+    let answer = knock.event("workflow_run", "1", run.clone()).await;
+    let noted = "noted: the run of bllvm-sdk";
+    assert!(answer.sentence.starts_with(noted), "{}", answer.sentence);
+    let after = knock.world.build("bllvm-sdk").await;
+    assert_eq!((after.seq, after.woken), (before.seq, true));
+    // One that nobody has claimed is looked for.
+    let mut other = run;
+    other["workflow_run"]["id"] = 77.into();
+    other["repository"]["full_name"] = "BTCDecoded/bllvm-consensus".into();
+    knock.world.dispatch("bllvm-consensus").await.unwrap();
+    let answer = knock.event("workflow_run", "2", other).await;
+    let woke = "woke bllvm-consensus";
+    assert!(answer.sentence.starts_with(woke), "{}", answer.sentence);
+}
+
+#[tokio::test]
 async fn build_complete_wakes_and_is_never_believed() {
     let knock = Knock::start().await;
     knock.world.planned().await;
