@@ -200,7 +200,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
                 BuildStatus::Queued
             });
             if running && next.started_at.is_none() {
-                next.started_at = first_job(stage, build, run_id).await?.or(Some(now));
+                next.started_at = first_job(stage, build, &run).await?.or(Some(now));
             }
             let since = next.started_at.filter(|_| running);
             if let Some(why) = overdue(&next, since, stage.config.speed, now) {
@@ -247,18 +247,21 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
     }
 }
 
-/// When the first of a run's jobs began: what a run says of its start is when it was asked
-/// for, and it may have been queued for hours since.
+/// When the first job of a run's attempt began: what a run says of its start is when the
+/// attempt was asked for, and it may have been queued for hours since. Jobs that succeeded
+/// in an attempt before are listed too.
 async fn first_job(
     stage: &Stage,
     build: &Build,
-    run_id: u64,
+    run: &commons_github::Run,
 ) -> Result<Option<Timestamp>, commons_github::Error> {
-    let jobs = stage.github.jobs(&build.repository, run_id).await?;
+    let jobs = stage.github.jobs(&build.repository, run.id).await?;
     let begun = jobs
         .into_iter()
-        .filter(|job| matches!(&*job.status, "in_progress" | "completed"));
-    Ok(begun.filter_map(|job| job.started_at).min())
+        .filter(|job| matches!(&*job.status, "in_progress" | "completed"))
+        .filter_map(|job| job.started_at)
+        .filter(|at| Some(*at) >= run.run_started_at);
+    Ok(begun.min())
 }
 
 /// A run that ended without success: another attempt, or the end.
