@@ -13,10 +13,10 @@ mod overdue;
 use commons_domain::attempts::{Outcome, may_rerun};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::names::ReleaseKey;
-use commons_domain::run::{NextWait, Progress, Seen, next_wait, overdue, progress};
+use commons_domain::run::{NextWait, Progress, next_wait, overdue, progress};
 use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{
-    LateError, Stage, StageError, after_attempt, block_dependents, end_build, in_sight,
+    LateError, Stage, StageError, after_attempt, block_dependents, end_build, in_sight, seen,
     wait_out_of_sight,
 };
 use jiff::Timestamp;
@@ -171,20 +171,9 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         claim::end_late(stage, build, &runs).await?;
     }
     let run = stage.github.run(&build.repository, run_id).await?;
-    let seen = Seen {
-        status: run.status.clone(),
-        conclusion: run.conclusion.clone(),
-        run_attempt: run.run_attempt,
-        head_sha: run.head_sha.clone(),
-        run_started_at: run.run_started_at,
-    };
+    let seen = seen(&run);
     let now = stage.now();
     let seen_progress = progress(build, &seen);
-    let changed = |status: BuildStatus| {
-        let mut next = build.clone();
-        next.status = status;
-        next
-    };
     match seen_progress {
         Progress::Unknown => {
             if let Some(next) = lost_rerun(stage, build, now).await? {
@@ -194,11 +183,12 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         }
         Progress::Queued | Progress::InProgress => {
             let running = seen_progress == Progress::InProgress;
-            let mut next = changed(if running {
+            let mut next = build.clone();
+            next.status = if running {
                 BuildStatus::InProgress
             } else {
                 BuildStatus::Queued
-            });
+            };
             if running && next.started_at.is_none() {
                 next.started_at = first_job(stage, build, &run).await?.or(Some(now));
             }
@@ -216,13 +206,8 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             Ok(wait_of(stage, &next))
         }
         Progress::Green => {
-            let mut next = changed(BuildStatus::Success);
-            // As GitHub counts how long a run took: with its queue.
-            next.started_at = seen.run_started_at.or(build.started_at);
-            next.run_attempt = Some(seen.run_attempt);
-            next.completed_at = Some(now);
+            let next = build.green(seen.run_attempt, seen.run_started_at, now);
             let why = format!("run {run_id} succeeded in its attempt {}", seen.run_attempt);
-            next.wait_token = None;
             stage
                 .store
                 .change_build(build, &next, &why)

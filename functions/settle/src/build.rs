@@ -6,8 +6,9 @@ use commons_domain::build::Build;
 use commons_domain::lock::{Lock, Settled, settled};
 use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
+use commons_domain::run::{Progress, progress};
 use commons_github::Error;
-use commons_runtime::{Stage, StageError, block_dependents};
+use commons_runtime::{Stage, StageError, block_dependents, seen};
 use commons_store::{StoreError, WRITERS};
 
 /// Records the error of a dead child; the build keeps its status, and what waits for it
@@ -56,10 +57,14 @@ pub async fn end(
     let unfinished = taken.is_unfinished();
     let mut why = "it waits for nothing any more".to_owned();
     let mut stopped = true;
+    let mut green = None;
     if unfinished {
         why = "the release ended before this build".into();
         let run = stop_run(stage, &taken, out_of_sight).await?;
         stopped = !matches!(run, Run::GoesOn(_));
+        if let Run::Succeeded(run) = &run {
+            green = Some(taken.green(run.run_attempt, run.run_started_at, stage.now()));
+        }
         why.push_str(&run.words());
         if settle_lock(stage, &taken).await? == Settled::Orphan {
             why.push_str("; its dispatch lock is orphaned: a run that comes late is cancelled");
@@ -68,7 +73,7 @@ pub async fn end(
     if let Some(token) = &taken.wait_token {
         stage.store.complete_token(token).await?;
     }
-    let ended = taken.settled(stopped, stage.now());
+    let ended = green.unwrap_or_else(|| taken.settled(stopped, stage.now()));
     if !stopped && ended == taken {
         // Nothing changes in the table, and why its run may go on is told all the same.
         stage.store.tell_of_build(&taken, &why).await?;
@@ -119,6 +124,8 @@ enum Run {
     Cancelled(u64),
     /// It had ended by itself, or is gone.
     Over(u64),
+    /// It had succeeded, and nobody has looked since: who starts the release again has it.
+    Succeeded(Box<commons_github::Run>),
     /// It may run on: why it could not be cancelled.
     GoesOn(String),
 }
@@ -130,6 +137,7 @@ impl Run {
             Self::None => String::new(),
             Self::Cancelled(run) => format!("; run {run} is cancelled"),
             Self::Over(run) => format!("; run {run} was over"),
+            Self::Succeeded(run) => format!("; run {} had succeeded", run.id),
             Self::GoesOn(why) => format!("; its run may go on: {why}"),
         }
     }
@@ -163,10 +171,21 @@ async fn stop_run(
     store.own_release(&build.release, build.generation).await?;
     match stage.github.cancel(&build.repository, run).await {
         Ok(()) => Ok(Run::Cancelled(run)),
-        // Conflict: it has ended by itself. NotFound: it is gone.
-        Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(Run::Over(run)),
+        // It has ended by itself.
+        Err(Error::Conflict { .. }) => match stage.github.run(&build.repository, run).await {
+            Ok(found) if is_green(build, &found) => Ok(Run::Succeeded(Box::new(found))),
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(Run::Over(run)),
+            Err(error) => goes_on(error),
+        },
+        // It is gone.
+        Err(Error::NotFound { .. }) => Ok(Run::Over(run)),
         Err(error) => goes_on(error),
     }
+}
+
+/// Whether it is the run that the build has claimed, and succeeded.
+fn is_green(build: &Build, run: &commons_github::Run) -> bool {
+    build.workflow_run_id == Some(run.id) && progress(build, &seen(run)) == Progress::Green
 }
 
 async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, Error> {

@@ -484,6 +484,19 @@ impl Build {
         }
     }
 
+    /// Its run succeeded, in this attempt, which was asked for then.
+    pub fn green(&self, run_attempt: u32, asked: Option<Timestamp>, now: Timestamp) -> Self {
+        Self {
+            status: BuildStatus::Success,
+            run_attempt: Some(run_attempt),
+            // As GitHub counts how long a run took: with its queue.
+            started_at: asked.or(self.started_at),
+            completed_at: Some(now),
+            wait_token: None,
+            ..self.clone()
+        }
+    }
+
     /// Its run did not appear in its time: the nonce is kept, so that one which comes late
     /// is known.
     pub fn given_up(&self) -> Self {

@@ -5,6 +5,7 @@ use commons_domain::build::Build;
 use commons_domain::lock::Lock;
 use commons_domain::matching::{Candidate, candidates, title_nonce};
 use commons_domain::names::{ReleaseKey, RepoName};
+use commons_domain::run::Seen;
 use commons_domain::times::{CLOCK_SKEW, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::Error;
 use commons_store::{Claim, Claimed, StoreError};
@@ -20,6 +21,17 @@ pub enum LateError {
     /// At the table.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What GitHub says of a run, for who judges its progress.
+pub fn seen(run: &commons_github::Run) -> Seen {
+    Seen {
+        status: run.status.clone(),
+        conclusion: run.conclusion.clone(),
+        run_attempt: run.run_attempt,
+        head_sha: run.head_sha.clone(),
+        run_started_at: run.run_started_at,
+    }
 }
 
 /// What the decisions need to know of a run.

@@ -18,7 +18,7 @@ pub use commons_github::Work;
 pub use config::{Config, MissingVariables, web_address};
 pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
-pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim};
+pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim, seen};
 pub use notes::notes_template;
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
 pub use signer::Signer;

@@ -113,6 +113,30 @@ async fn who_starts_again_waits_for_the_run_that_may_still_come_and_cancels_it()
 }
 
 #[tokio::test]
+async fn a_run_that_had_succeeded_before_anybody_looked_is_green_for_who_starts_again() {
+    let (world, execution) = owned().await;
+    world.script("bllvm-sdk", |script| script.run_seconds = 120.0);
+    world.dispatch("bllvm-sdk").await.unwrap();
+    world.polled("bllvm-sdk", commons_poll::Next::Normal).await;
+    let began = Instant::now();
+    while world.runs("bllvm-sdk")[0].status != "completed" {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.abort(&execution).await;
+    world.settle(sweep()).await.unwrap();
+    let build = world.build("bllvm-sdk").await;
+    assert_eq!(build.status, BuildStatus::Success);
+    let run = build.workflow_run_id.unwrap();
+    let words = format!("the release ended before this build; run {run} had succeeded");
+    assert_eq!(world.times_told("bllvm-sdk", &words).await, 1);
+    world.planned().await;
+    let next = world.dispatch("bllvm-sdk").await.unwrap().next;
+    assert_eq!(next, commons_dispatch::Next::Green);
+    assert_eq!(world.runs("bllvm-sdk").len(), 1, "it is not built again");
+}
+
+#[tokio::test]
 async fn a_rerun_that_was_in_flight_is_cancelled_by_the_sweeper() {
     let (world, execution) = owned().await;
     world.script("bllvm-sdk", |script| script.run_seconds = 1e6);
