@@ -1,5 +1,8 @@
 //! Builds: reading them, and changing one under the condition of what was read.
 
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, TransactWriteItem, Update as TransactUpdate,
 };
@@ -19,7 +22,26 @@ pub(crate) fn sort_key(component: &str) -> String {
     format!("build#{component}")
 }
 
+/// Whether the build is not as the update's condition has it, or not there.
+pub(crate) fn is_refused<R>(error: &SdkError<UpdateItemError, R>) -> bool {
+    error
+        .as_service_error()
+        .is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}
+
 impl Store {
+    /// An update of one build's item.
+    pub(crate) fn update_of_build(
+        &self,
+        release: &ReleaseKey,
+        component: &str,
+    ) -> UpdateItemFluentBuilder {
+        self.dynamo
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(release.as_str(), &sort_key(component))))
+    }
+
     /// A build, read consistently.
     pub async fn build(
         &self,
@@ -147,10 +169,7 @@ impl Store {
     ) -> Result<Build, StoreError> {
         let what = format!("build {component} of {release}");
         let answer = self
-            .dynamo
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(release.as_str(), &sort_key(component))))
+            .update_of_build(release, component)
             .update_expression("DELETE waiting_on :green ADD seq :one")
             .condition_expression("generation = :generation")
             .expression_attribute_values(":green", AttributeValue::Ss(vec![green.to_owned()]))
@@ -161,11 +180,7 @@ impl Store {
             .await;
         match answer {
             Ok(answer) => from_item(&what, answer.attributes.unwrap_or_default()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
+            Err(error) if is_refused(&error) => {
                 let stored = self
                     .build(release, component)
                     .await?

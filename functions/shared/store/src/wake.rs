@@ -1,14 +1,12 @@
 //! Wake-ups. A token is a hint, the table is the truth: one that is gone, timed
 //! out or was answered before is no error.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_sdk_sfn::operation::send_task_success::SendTaskSuccessError;
 use commons_domain::names::ReleaseKey;
 
-use crate::builds::sort_key;
-use crate::item::{key, number, text};
+use crate::builds::is_refused;
+use crate::item::{number, text};
 use crate::{Store, StoreError};
 
 impl Store {
@@ -21,10 +19,7 @@ impl Store {
         webhook: bool,
     ) -> Result<(), StoreError> {
         let answer = self
-            .dynamo
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(release.as_str(), &sort_key(component))))
+            .update_of_build(release, component)
             .update_expression(if webhook {
                 "SET woken = :true ADD seq :one"
             } else {
@@ -64,10 +59,7 @@ impl Store {
         run_attempt: u64,
     ) -> Result<(), StoreError> {
         let noted = self
-            .dynamo
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(release.as_str(), &sort_key(component))))
+            .update_of_build(release, component)
             .update_expression("SET woken = :true, begun = :attempt")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":true", AttributeValue::Bool(true))
@@ -102,11 +94,4 @@ impl Store {
             },
         }
     }
-}
-
-/// Whether there is no such build.
-fn is_refused<R>(error: &SdkError<UpdateItemError, R>) -> bool {
-    error
-        .as_service_error()
-        .is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }
