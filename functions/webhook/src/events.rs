@@ -62,12 +62,12 @@ pub async fn handle(
             let Some(run) = number("id") else {
                 return Ok(Outcome::new(400, "workflow_run.id is missing"));
             };
-            if let ("in_progress", Some(claim)) =
-                (action, door.store.claim_of(&repository, run).await?)
-            {
-                return begun(door, &claim, run, number("run_attempt").unwrap_or(1)).await;
+            match (action, door.store.claim_of(&repository, run).await?) {
+                ("in_progress", Some(claim)) => {
+                    begun(door, &claim, run, number("run_attempt").unwrap_or(1)).await
+                }
+                (_, claim) => wake(door, &repository, claim).await,
             }
-            wake(door, &repository, Some(run)).await
         }
         ("repository_dispatch", "build-complete") => {
             build_complete(door, &repository, payload).await
@@ -109,18 +109,22 @@ async fn build_complete(
         id.as_u64()
             .or_else(|| id.as_str().and_then(|text| text.parse().ok()))
     });
-    wake(door, &repository, run).await
+    let claim = match run {
+        Some(run) => door.store.claim_of(&repository, run).await?,
+        None => None,
+    };
+    wake(door, &repository, claim).await
 }
 
 /// Wakes the build that has claimed the run, or with no claim yet the one that holds
 /// the repository's dispatch lock. What the event says is not believed: the build's own Poll asks GitHub.
-async fn wake(door: &Door, repository: &RepoName, run: Option<u64>) -> Result<Outcome, StageError> {
+async fn wake(
+    door: &Door,
+    repository: &RepoName,
+    claim: Option<Claim>,
+) -> Result<Outcome, StageError> {
     let store = &door.store;
-    let mut holder = None;
-    if let Some(run) = run {
-        let claim = store.claim_of(repository, run).await?;
-        holder = claim.map(|claim| (claim.release, claim.component));
-    }
+    let mut holder = claim.map(|claim| (claim.release, claim.component));
     if holder.is_none() {
         let lock = store.lock(repository).await?;
         holder = lock.map(|lock| (lock.release, lock.component));
