@@ -206,7 +206,7 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
             Ok(wait_of(stage, &next))
         }
         Progress::Green => {
-            let next = build.green(seen.run_attempt, seen.run_started_at, now);
+            let next = build.green(&seen, now);
             let why = format!("run {run_id} succeeded in its attempt {}", seen.run_attempt);
             stage
                 .store

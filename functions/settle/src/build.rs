@@ -6,7 +6,7 @@ use commons_domain::build::Build;
 use commons_domain::lock::{Lock, Settled, settled};
 use commons_domain::matching::title_nonce;
 use commons_domain::names::ReleaseKey;
-use commons_domain::run::{Progress, progress};
+use commons_domain::run::{Progress, Seen, progress};
 use commons_github::Error;
 use commons_runtime::{Stage, StageError, block_dependents, seen};
 use commons_store::{StoreError, WRITERS};
@@ -62,8 +62,8 @@ pub async fn end(
         why = "the release ended before this build".into();
         let run = stop_run(stage, &taken, out_of_sight).await?;
         stopped = !matches!(run, Run::GoesOn(_));
-        if let Run::Succeeded(run) = &run {
-            green = Some(taken.green(run.run_attempt, run.run_started_at, stage.now()));
+        if let Run::Succeeded(_, seen) = &run {
+            green = Some(taken.green(seen, stage.now()));
         }
         why.push_str(&run.words());
         if settle_lock(stage, &taken).await? == Settled::Orphan {
@@ -125,7 +125,7 @@ enum Run {
     /// It had ended by itself, or is gone.
     Over(u64),
     /// It had succeeded, and nobody has looked since: who starts the release again has it.
-    Succeeded(Box<commons_github::Run>),
+    Succeeded(u64, Seen),
     /// It may run on: why it could not be cancelled.
     GoesOn(String),
 }
@@ -137,7 +137,7 @@ impl Run {
             Self::None => String::new(),
             Self::Cancelled(run) => format!("; run {run} is cancelled"),
             Self::Over(run) => format!("; run {run} was over"),
-            Self::Succeeded(run) => format!("; run {} had succeeded", run.id),
+            Self::Succeeded(run, _) => format!("; run {run} had succeeded"),
             Self::GoesOn(why) => format!("; its run may go on: {why}"),
         }
     }
@@ -173,8 +173,8 @@ async fn stop_run(
         Ok(()) => Ok(Run::Cancelled(run)),
         // It has ended by itself.
         Err(Error::Conflict { .. }) => match stage.github.run(&build.repository, run).await {
-            Ok(found) if is_green(build, &found) => Ok(Run::Succeeded(Box::new(found))),
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(Run::Over(run)),
+            Ok(found) => Ok(over(build, run, seen(&found))),
+            Err(Error::NotFound { .. }) => Ok(Run::Over(run)),
             Err(error) => goes_on(error),
         },
         // It is gone.
@@ -183,9 +183,13 @@ async fn stop_run(
     }
 }
 
-/// Whether it is the run that the build has claimed, and succeeded.
-fn is_green(build: &Build, run: &commons_github::Run) -> bool {
-    build.workflow_run_id == Some(run.id) && progress(build, &seen(run)) == Progress::Green
+/// A run that has ended by itself is green only for the build that claimed it.
+fn over(build: &Build, run: u64, seen: Seen) -> Run {
+    if build.workflow_run_id == Some(run) && progress(build, &seen) == Progress::Green {
+        Run::Succeeded(run, seen)
+    } else {
+        Run::Over(run)
+    }
 }
 
 async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, Error> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::Component;
 use crate::names::{ReleaseKey, RepoName, Sha256};
 use crate::release::Collected;
+use crate::run::Seen;
 use crate::times::{DISPATCH_BEGINS, DISPATCH_DEADLINE};
 
 /// Status of a build, as stored and shown.
@@ -484,13 +485,13 @@ impl Build {
         }
     }
 
-    /// Its run succeeded, in this attempt, which was asked for then.
-    pub fn green(&self, run_attempt: u32, asked: Option<Timestamp>, now: Timestamp) -> Self {
+    /// Its run was seen to have succeeded.
+    pub fn green(&self, seen: &Seen, now: Timestamp) -> Self {
         Self {
             status: BuildStatus::Success,
-            run_attempt: Some(run_attempt),
+            run_attempt: Some(seen.run_attempt),
             // As GitHub counts how long a run took: with its queue.
-            started_at: asked.or(self.started_at),
+            started_at: seen.run_started_at.or(self.started_at),
             completed_at: Some(now),
             wait_token: None,
             ..self.clone()
