@@ -10,6 +10,7 @@ use integration::{MANIFEST, StageWorld, fixture, repository};
 use serde_json::{Value, json};
 
 const DISPATCHES: &str = "/repos/{owner}/{repo}/dispatches";
+const RUN: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}";
 const CANCEL: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel";
 
 fn sweep() -> Value {
@@ -112,8 +113,8 @@ async fn who_starts_again_waits_for_the_run_that_may_still_come_and_cancels_it()
     assert_eq!(world.runs("bllvm-sdk").len(), 2);
 }
 
-#[tokio::test]
-async fn a_run_that_had_succeeded_before_anybody_looked_is_green_for_who_starts_again() {
+/// The run of bllvm-sdk has succeeded since the last look, and the release was stopped.
+async fn stopped_before_the_look() -> StageWorld {
     let (world, execution) = owned().await;
     world.script("bllvm-sdk", |script| script.run_seconds = 120.0);
     world.dispatch("bllvm-sdk").await.unwrap();
@@ -124,6 +125,12 @@ async fn a_run_that_had_succeeded_before_anybody_looked_is_green_for_who_starts_
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     world.abort(&execution).await;
+    world
+}
+
+#[tokio::test]
+async fn a_run_that_had_succeeded_before_anybody_looked_is_green_for_who_starts_again() {
+    let world = stopped_before_the_look().await;
     world.settle(sweep()).await.unwrap();
     let build = world.build("bllvm-sdk").await;
     assert_eq!(build.status, BuildStatus::Success);
@@ -133,6 +140,20 @@ async fn a_run_that_had_succeeded_before_anybody_looked_is_green_for_who_starts_
     world.planned().await;
     let next = world.dispatch("bllvm-sdk").await.unwrap().next;
     assert_eq!(next, commons_dispatch::Next::Green);
+    assert_eq!(world.runs("bllvm-sdk").len(), 1, "it is not built again");
+}
+
+#[tokio::test]
+async fn a_run_that_is_over_and_cannot_be_read_is_left_to_who_starts_again() {
+    let world = stopped_before_the_look().await;
+    world.fault("GET", RUN, FaultKind::Status(403, None));
+    world.settle(sweep()).await.unwrap();
+    assert!(world.build("bllvm-sdk").await.status.is_on_its_way());
+    let words = "its run may go on: the token may not GET";
+    let told = world.told("bllvm-sdk").await;
+    assert!(told.iter().any(|told| told.contains(words)), "{told:?}");
+    world.planned().await;
+    world.polled("bllvm-sdk", commons_poll::Next::Green).await;
     assert_eq!(world.runs("bllvm-sdk").len(), 1, "it is not built again");
 }
 
