@@ -13,7 +13,7 @@ use commons_github::Error;
 use commons_runtime::{Stage, StageError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::workflow::Triggers;
+use crate::workflow::Workflow;
 use crate::{github_error, read_manifest};
 
 /// Repositories that are asked about at a time.
@@ -193,9 +193,12 @@ async fn pin_one(stage: &Stage, component: &Component) -> Checked<Planned> {
         pin,
         git_ref,
         workflow_path: String::new(),
+        shows_nonce: false,
     };
     match workflow(stage, &planned).await? {
-        Ok(path) => planned.workflow_path = path,
+        Ok((path, shows_nonce)) => {
+            (planned.workflow_path, planned.shows_nonce) = (path, shows_nonce);
+        }
         Err(fault) => faults.push(about(fault)),
     }
     Ok(if faults.is_empty() {
@@ -205,9 +208,12 @@ async fn pin_one(stage: &Stage, component: &Component) -> Checked<Planned> {
     })
 }
 
-/// The path of the component's workflow, if a dispatch would start it: the one that it
-/// names; otherwise `build.yml`, else `ci.yml`.
-async fn workflow(stage: &Stage, planned: &Planned) -> Result<Result<String, String>, StageError> {
+/// The path of the component's workflow, if a dispatch would start it, and whether its runs
+/// show the nonce: the one that it names; otherwise `build.yml`, else `ci.yml`.
+async fn workflow(
+    stage: &Stage,
+    planned: &Planned,
+) -> Result<Result<(String, bool), String>, StageError> {
     let (component, repository) = (&planned.spec, &planned.repository);
     let there = stage.github.workflows(repository).await;
     let there = match there {
@@ -249,25 +255,27 @@ async fn workflow(stage: &Stage, planned: &Planned) -> Result<Result<String, Str
     };
     Ok(
         hears(component, repository, path, &String::from_utf8_lossy(&file))
-            .map(|()| path.clone())
+            .map(|shows_nonce| (path.clone(), shows_nonce))
             .map_err(|fault| format!("the workflow {path} of {repository} {fault}")),
     )
 }
 
+/// Whether a workflow that a dispatch would start shows the nonce.
 fn hears(
     component: &Component,
     repository: &RepoName,
     path: &str,
     file: &str,
-) -> Result<(), String> {
-    let Some(triggers) = Triggers::read(file) else {
+) -> Result<bool, String> {
+    let Some(workflow) = Workflow::read(file) else {
         // GitHub reads more than we do; what it cannot read starts no run, and that is
         // found out.
         tracing::warn!(%repository, path, "the workflow's `on:` could not be read");
-        return Ok(());
+        return Ok(false);
     };
     match component.trigger {
-        Trigger::RepositoryDispatch => triggers.hears_dispatch(&component.event_type),
-        Trigger::WorkflowDispatch => triggers.takes_inputs(&WORKFLOW_INPUTS),
+        Trigger::RepositoryDispatch => workflow.hears_dispatch(&component.event_type)?,
+        Trigger::WorkflowDispatch => workflow.takes_inputs(&WORKFLOW_INPUTS)?,
     }
+    Ok(workflow.shows_nonce(component.trigger))
 }

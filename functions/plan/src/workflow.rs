@@ -1,25 +1,46 @@
-//! What a workflow file listens to: its `on:`, as far as a dispatch needs it.
+//! What a workflow file listens to and how it names its runs: its `on:` and `run-name:`, as
+//! far as a dispatch needs them.
 
+use commons_domain::manifest::Trigger;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Why a dispatch would start nothing; a sentence's end.
 pub type Fault = String;
 
-/// A workflow's `on:`.
-#[derive(Debug, Clone)]
-pub struct Triggers(Value);
+/// What is read of a workflow file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Workflow {
+    on: Value,
+    #[serde(default, rename = "run-name")]
+    run_name: Value,
+}
 
-impl Triggers {
+impl Workflow {
     /// Reads a workflow file; none if it cannot be read as one.
     pub fn read(yaml: &str) -> Option<Self> {
-        let file: Value = serde_saphyr::from_str(yaml).ok()?;
-        file.get("on").cloned().map(Self)
+        serde_saphyr::from_str(yaml).ok()
+    }
+
+    /// Whether the titles of the runs that this trigger starts show the nonce as ours are
+    /// looked for: `[${{ … }}]` around it, or around several of which the first that is
+    /// there counts.
+    pub fn shows_nonce(&self, trigger: Trigger) -> bool {
+        let names: &[&str] = match trigger {
+            Trigger::RepositoryDispatch => &["github.event.client_payload.nonce"],
+            Trigger::WorkflowDispatch => &["inputs.nonce", "github.event.inputs.nonce"],
+        };
+        let run_name = self.run_name.as_str().unwrap_or_default();
+        let shown = run_name.split("[${{").skip(1);
+        let shown = shown.filter_map(|rest| rest.split_once("}}]"));
+        let mut values = shown.flat_map(|(expression, _)| expression.split("||"));
+        values.any(|value| names.contains(&value.trim()))
     }
 
     /// What the event is configured with: null where it is just named; none where the
     /// workflow does not listen to it.
     fn event(&self, name: &str) -> Option<&Value> {
-        match &self.0 {
+        match &self.on {
             Value::String(only) => (only == name).then_some(&Value::Null),
             Value::Array(names) => names.contains(&name.into()).then_some(&Value::Null),
             Value::Object(events) => events.get(name),
@@ -87,8 +108,12 @@ impl Triggers {
 mod tests {
     use super::*;
 
-    fn triggers(on: &str) -> Triggers {
-        Triggers::read(&format!("name: Build\non:{on}\njobs: {{}}\n")).unwrap()
+    fn listening(on: &str) -> Workflow {
+        Workflow::read(&format!("name: Build\non:{on}\njobs: {{}}\n")).unwrap()
+    }
+
+    fn named(run_name: &str) -> Workflow {
+        Workflow::read(&format!("on: push\nrun-name: {run_name}\n")).unwrap()
     }
 
     #[test]
@@ -100,16 +125,16 @@ mod tests {
             "\n  repository_dispatch:\n    types: build-chain",
             "\n  push:\n  repository_dispatch:\n    types: [other, build-chain]",
         ] {
-            assert_eq!(triggers(on).hears_dispatch("build-chain"), Ok(()), "{on}");
+            assert_eq!(listening(on).hears_dispatch("build-chain"), Ok(()), "{on}");
         }
-        let other = triggers("\n  repository_dispatch:\n    types: [other]");
+        let other = listening("\n  repository_dispatch:\n    types: [other]");
         assert!(
             other
                 .hears_dispatch("build-chain")
                 .unwrap_err()
                 .contains("'build-chain'")
         );
-        let push = triggers(" push");
+        let push = listening(" push");
         assert!(
             push.hears_dispatch("build-chain")
                 .unwrap_err()
@@ -120,7 +145,7 @@ mod tests {
     #[test]
     fn inputs_are_declared_and_none_is_required_that_is_not_sent() {
         let of = |inputs: &str| {
-            triggers(&format!("\n  workflow_dispatch:\n    inputs: {inputs}"))
+            listening(&format!("\n  workflow_dispatch:\n    inputs: {inputs}"))
                 .takes_inputs(&["nonce", "pin"])
         };
         assert_eq!(of("{nonce: {type: string}, pin: {}}"), Ok(()));
@@ -134,22 +159,54 @@ mod tests {
             of("{nonce: {}, pin: {}, x: {required: true, default: 1}}"),
             Ok(())
         );
-        assert!(triggers(" push").takes_inputs(&[]).is_err());
+        assert!(listening(" push").takes_inputs(&[]).is_err());
     }
 
     #[test]
     fn the_workflow_that_components_copy_hears_both() {
-        let triggers = Triggers::read(include_str!("../../../docs/workflows/build.yml")).unwrap();
-        assert_eq!(triggers.hears_dispatch("build-chain"), Ok(()));
+        let workflow = Workflow::read(include_str!("../../../docs/workflows/build.yml")).unwrap();
+        assert_eq!(workflow.hears_dispatch("build-chain"), Ok(()));
         assert_eq!(
-            triggers.takes_inputs(&commons_domain::dispatch::WORKFLOW_INPUTS),
+            workflow.takes_inputs(&commons_domain::dispatch::WORKFLOW_INPUTS),
             Ok(())
         );
+        for trigger in [Trigger::RepositoryDispatch, Trigger::WorkflowDispatch] {
+            assert!(workflow.shows_nonce(trigger), "{trigger:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_shown_to_whom_the_run_name_shows_it() {
+        let shows = |run_name: &str| {
+            let workflow = named(run_name);
+            [Trigger::RepositoryDispatch, Trigger::WorkflowDispatch]
+                .map(|trigger| workflow.shows_nonce(trigger))
+        };
+        assert_eq!(
+            shows("'[${{github.event.client_payload.nonce}}]'"),
+            [true, false]
+        );
+        assert_eq!(shows("'x [${{ inputs.nonce }}] y'"), [false, true]);
+        assert_eq!(
+            shows("'[${{ inputs.version }}] [${{ github.event.inputs.nonce }}]'"),
+            [false, true]
+        );
+        for none in [
+            "''",
+            "Build",
+            "5",
+            "'${{ inputs.nonce || github.event.client_payload.nonce }}'",
+            "'[${{ inputs.nonces }}]'",
+            "'[${{ github.event.client_payload.version }}] of nonce'",
+        ] {
+            assert_eq!(shows(none), [false, false], "{none}");
+        }
+        assert!(!listening(" push").shows_nonce(Trigger::WorkflowDispatch));
     }
 
     #[test]
     fn what_is_no_workflow_is_not_read() {
-        assert!(Triggers::read(": : :").is_none());
-        assert!(Triggers::read("name: x\n").is_none());
+        assert!(Workflow::read(": : :").is_none());
+        assert!(Workflow::read("name: x\n").is_none());
     }
 }

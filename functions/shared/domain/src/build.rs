@@ -90,7 +90,7 @@ pub enum MatchedBy {
     ReturnedId,
     /// Its `run-name` holds the attempt's nonce.
     Nonce,
-    /// It is the only unclaimed run that can be ours.
+    /// Its workflow shows no nonce, and it is the only unclaimed run that can be ours.
     OnlyCandidate,
     /// A person said so.
     Adopted,
@@ -127,6 +127,9 @@ pub struct Build {
     pub git_ref: String,
     /// Path of the workflow, as a run's `path` names it.
     pub workflow_path: String,
+    /// Whether that workflow's `run-name` shows the nonce: then no run without it is ours.
+    #[serde(default)]
+    pub shows_nonce: bool,
     /// Its entry in the manifest.
     pub spec: Component,
     /// What it requires.
@@ -218,6 +221,8 @@ pub struct Planned {
     pub git_ref: String,
     /// The workflow to start.
     pub workflow_path: String,
+    /// Whether its `run-name` shows the nonce.
+    pub shows_nonce: bool,
 }
 
 impl Build {
@@ -238,6 +243,7 @@ impl Build {
             pin: planned.pin,
             git_ref: planned.git_ref,
             workflow_path: planned.workflow_path,
+            shows_nonce: planned.shows_nonce,
             requires: planned.spec.requires.clone(),
             spec: planned.spec,
             waiting_on,

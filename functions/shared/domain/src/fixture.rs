@@ -17,6 +17,7 @@ pub fn dispatched(fields: &str, nonce: &str, second: i64) -> Build {
         pin: "p".into(),
         git_ref: "main".into(),
         workflow_path: ".github/workflows/build.yml".into(),
+        shows_nonce: false,
     };
     let key = ReleaseKey::new("o/a/v0.1.0").unwrap();
     let at = Timestamp::from_second(second).unwrap();

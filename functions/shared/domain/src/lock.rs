@@ -134,6 +134,7 @@ mod tests {
             pin: "p".into(),
             git_ref: "main".into(),
             workflow_path: "w".into(),
+            shows_nonce: false,
         };
         let mut build = Build::new(key("o/r/v1.0.0"), planned, 1, BTreeSet::new(), DEADLINE);
         build.status = status;

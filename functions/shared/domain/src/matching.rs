@@ -1,5 +1,5 @@
-//! Which run belongs to a dispatch. Runs are listed unfiltered and filtered here;
-//! a nonce decides at once, one candidate is ours, two are an error.
+//! Which run belongs to a dispatch. Runs are listed unfiltered and filtered here; a nonce
+//! decides at once. Where the workflow shows none, one candidate is ours, two are an error.
 
 use jiff::Timestamp;
 
@@ -47,15 +47,15 @@ pub enum Match {
     Ambiguous(Vec<u64>),
 }
 
-/// The candidates that could be the run of `build`'s present attempt; one with
-/// its nonce, if there is one, alone.
+/// The candidates that could be the run of `build`'s present attempt: one with its nonce,
+/// if there is one, alone; where the workflow would show it, no other.
 pub fn candidates(build: &Build, runs: &[Candidate], login: &str) -> Vec<Candidate> {
     let possible = runs.iter().filter(|run| could_be(build, run, login));
     let nonce = build.nonce.as_deref().unwrap_or_default();
     let (proven, open): (Vec<_>, Vec<_>) = possible
         .cloned()
         .partition(|run| title_nonce(&run.display_title) == Some(nonce));
-    if proven.is_empty() {
+    if proven.is_empty() && !build.shows_nonce {
         open.into_iter()
             .filter(|run| title_nonce(&run.display_title).is_none())
             .collect()

@@ -60,6 +60,15 @@ fn the_only_candidate_is_ours() {
 }
 
 #[test]
+fn where_the_workflow_shows_the_nonce_no_run_without_it_is_ours() {
+    let mut build = dispatched();
+    build.shows_nonce = true;
+    let (theirs, ours) = (run(1, "build-chain"), run(2, &format!("a [{NONCE}]")));
+    assert_eq!(candidates(&build, std::slice::from_ref(&theirs), "bot"), []);
+    assert_eq!(candidates(&build, &[theirs, ours.clone()], "bot"), [ours]);
+}
+
+#[test]
 fn two_candidates_and_no_proof_name_both() {
     assert_eq!(
         matched(&[run(1, "build-chain"), run(2, "build-chain")]),

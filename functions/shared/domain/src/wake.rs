@@ -73,6 +73,7 @@ mod tests {
                 pin: "p".into(),
                 git_ref: "main".into(),
                 workflow_path: "w".into(),
+                shows_nonce: false,
             };
             let waits = spec.requires.iter().cloned().collect();
             Build::new(

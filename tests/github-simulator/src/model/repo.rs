@@ -65,6 +65,31 @@ pub(crate) struct Commit {
     pub(crate) date: Timestamp,
 }
 
+/// Files whose workflows have a `run-name` only where the runs are titled by it.
+fn named(
+    mut files: BTreeMap<String, Vec<u8>>,
+    workflows: &[Workflow],
+) -> BTreeMap<String, Vec<u8>> {
+    for workflow in workflows.iter().filter(|workflow| !workflow.run_name) {
+        if let Some(file) = files.get_mut(&workflow.path) {
+            *file = without_run_name(&String::from_utf8_lossy(file)).into_bytes();
+        }
+    }
+    files
+}
+
+fn without_run_name(file: &str) -> String {
+    let mut within = false;
+    let mut left = String::new();
+    for line in file.split_inclusive('\n') {
+        within = line.starts_with("run-name:") || within && line.starts_with(' ');
+        if !within {
+            left.push_str(line);
+        }
+    }
+    left
+}
+
 impl Repo {
     pub(crate) fn new(id: u64, given: Repository, now: Timestamp) -> Self {
         let mut repo = Self {
@@ -76,7 +101,7 @@ impl Repo {
             immutable_releases: given.immutable_releases,
             locked_tags: BTreeSet::new(),
             indexed: None,
-            files: given.files,
+            files: named(given.files, &given.workflows),
             workflows: (1..)
                 .zip(given.workflows)
                 .map(|(n, spec)| Registered {
@@ -219,5 +244,21 @@ mod tests {
         assert_eq!(sha("v1"), Some(first));
         assert_eq!(sha(&second[..7]), Some(second));
         assert_eq!(sha("v2"), None);
+    }
+
+    #[test]
+    fn a_workflow_whose_runs_are_not_titled_has_no_run_name() {
+        let file = "name: Build\nrun-name: >-\n  ${{ inputs.nonce }}\n  twice\n\non: push\n";
+        let of = |run_name| {
+            let workflow = Workflow {
+                run_name,
+                ..Workflow::default()
+            };
+            let files = BTreeMap::from([(workflow.path.clone(), file.into())]);
+            let named = named(files, &[workflow]);
+            String::from_utf8(named.into_values().next().unwrap()).unwrap()
+        };
+        assert_eq!(of(true), file);
+        assert_eq!(of(false), "name: Build\n\non: push\n");
     }
 }

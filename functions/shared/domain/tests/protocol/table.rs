@@ -318,6 +318,7 @@ impl Names {
                 pin: "p".into(),
                 git_ref: "main".into(),
                 workflow_path: ".github/workflows/build.yml".into(),
+                shows_nonce: false,
             })
             .collect();
         let key = |version| ReleaseKey::new(&format!("o/r/{version}")).unwrap();

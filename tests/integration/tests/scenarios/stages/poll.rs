@@ -258,9 +258,31 @@ async fn two_runs_that_could_be_it_are_an_error_that_names_both() {
 }
 
 #[tokio::test]
+async fn where_the_workflow_shows_the_nonce_no_other_run_of_our_user_is_claimed() {
+    let world = StageWorld::start().await;
+    world.planned().await;
+    assert!(world.build("bllvm-consensus").await.shows_nonce);
+    let repository = "BTCDecoded/bllvm-consensus";
+    let route = "/repos/{owner}/{repo}/dispatches";
+    world.fault("POST", route, FaultKind::Status(502, None));
+    world.dispatch("bllvm-consensus").await.unwrap();
+    // By hand, with our token, while ours is not there yet.
+    let theirs = world
+        .github
+        .dispatch_as("release-bot", repository, "build-chain", json!({}));
+    let answer = world.poll("bllvm-consensus").await.unwrap();
+    assert_eq!(answer.next, Next::Soon);
+    let build = world.build("bllvm-consensus").await;
+    assert_eq!(build.workflow_run_id, None);
+    let claim = world.stage.store.claim_of(&build.repository, theirs).await;
+    assert_eq!(claim.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_stranger_s_run_is_not_claimed() {
     let world = StageWorld::without_nonces().await;
     world.planned().await;
+    assert!(!world.build("bllvm-consensus").await.shows_nonce);
     world.script("bllvm-consensus", |s| s.run_seconds = 1e6);
     let repository = "BTCDecoded/bllvm-consensus";
     world.fault(
