@@ -165,9 +165,8 @@ async fn absent(stage: &Stage, build: &Build) -> Result<Next, Look> {
         build.git_ref
     );
     let next = after_attempt(stage, &given_up, Outcome::NoRun, &why, false);
-    if next.status.is_failed() {
-        orphan_lock(stage, build).await?;
-    }
+    // Before it is written: nobody else would know the lock for one whose run may come.
+    orphan_lock(stage, build).await?;
     ended_or_retrying(stage, build, next, &why).await
 }
 

@@ -54,11 +54,10 @@ pub async fn end(
     out_of_sight: &AtomicBool,
 ) -> Result<(), StageError> {
     let taken = take(stage, build, generation).await?;
-    let unfinished = taken.is_unfinished();
     let mut why = "it waits for nothing any more".to_owned();
     let mut stopped = true;
     let mut green = None;
-    if unfinished {
+    if taken.is_unfinished() {
         why = "the release ended before this build".into();
         let run = stop_run(stage, &taken, out_of_sight).await?;
         stopped = !matches!(run, Run::GoesOn(_));
@@ -66,9 +65,10 @@ pub async fn end(
             green = Some(taken.green(seen, stage.now()));
         }
         why.push_str(&run.words());
-        if settle_lock(stage, &taken).await? == Settled::Orphan {
-            why.push_str("; its dispatch lock is orphaned: a run that comes late is cancelled");
-        }
+    }
+    // One that was blocked may have taken a lock before.
+    if !taken.status.is_green() && settle_lock(stage, &taken).await? == Settled::Orphan {
+        why.push_str("; its dispatch lock is orphaned: a run that comes late is cancelled");
     }
     if let Some(token) = &taken.wait_token {
         stage.store.complete_token(token).await?;

@@ -533,16 +533,6 @@ impl Decide {
         })
     }
 
-    pub fn is_unfinished(&self, build: B) -> bool {
-        let build = B {
-            status: build.status,
-            ..B::default()
-        };
-        remembered(&self.flags, (0, 0, build, 5), || {
-            self.names.build(0, 0, build).is_unfinished()
-        })
-    }
-
     /// The release after Settle's first write.
     pub fn settled(&self, r: R, aborted: bool) -> R {
         let release = self.names.release(0, r).unwrap();

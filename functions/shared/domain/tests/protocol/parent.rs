@@ -265,14 +265,14 @@ pub fn settle(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                     next.read = w.builds[n][i];
                     next.token = if next.read.token { c + 1 } else { 0 };
                     let on_its_way = next.read.status().is_on_its_way();
-                    let unfinished = d.is_unfinished(next.read);
+                    let green = next.read.status().is_green();
                     next.y = 1;
                     let pc = if on_its_way {
                         5
-                    } else if unfinished {
-                        7
-                    } else {
+                    } else if green {
                         9
+                    } else {
+                        7
                     };
                     out.go("Settle takes a build", w, who, next.next(pc));
                 }

@@ -111,8 +111,7 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                 Found::None if !d.is_given_up(r, c, p.read) => waits,
                 Found::None => {
                     next.y = NO_RUN;
-                    let after = d.change(r, c, p.read, Change::NoRun);
-                    next.next(if after.status().is_failed() { 15 } else { 13 })
+                    next.next(15)
                 }
             };
             out.go("reads who has claimed them, and decides", w, who, next);
@@ -125,8 +124,7 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             } else if d.is_given_up(r, c, p.read) {
                 let mut next = p;
                 next.y = NO_RUN;
-                let after = d.change(r, c, p.read, Change::NoRun);
-                next.next(if after.status().is_failed() { 15 } else { 13 })
+                next.next(15)
             } else {
                 waits
             };

@@ -377,6 +377,8 @@ async fn a_run_that_never_appears_is_given_up_and_cancelled_if_it_comes_late() {
     assert_eq!(given_up.status, BuildStatus::Retrying);
     assert_eq!(given_up.retry_count, 1);
     assert_eq!(given_up.abandoned, [lost.nonce.clone().unwrap()]);
+    let lock = store.lock(&lost.repository).await.unwrap().unwrap();
+    assert!(lock.orphaned, "its run may still come: {lock:?}");
 
     world.alter("bllvm-consensus", |b| b.retry_at = None).await;
     world.script("bllvm-consensus", |s| s.run_seconds = 1e6);

@@ -408,7 +408,20 @@ async fn an_execution_that_ran_out_of_time_fails_its_release() {
 
 #[tokio::test]
 async fn a_lock_that_a_build_never_acted_with_is_freed() {
+    for blocked in [false, true] {
+        a_lock_is_freed_that_was_never_acted_with(blocked).await;
+    }
+}
+
+/// `blocked`: what the build requires has failed since.
+async fn a_lock_is_freed_that_was_never_acted_with(blocked: bool) {
     let (world, me) = on_the_way().await;
+    if blocked {
+        let status = BuildStatus::Blocked;
+        world
+            .alter("bllvm-node", |build| build.status = status)
+            .await;
+    }
     let name = repository("bllvm-node");
     let left = commons_domain::lock::Lock {
         release: world.key(),
