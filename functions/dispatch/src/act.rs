@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use commons_domain::build::{Build, BuildStatus, MatchedBy};
 use commons_domain::dispatch::{client_payload, workflow_inputs};
 use commons_domain::manifest::Trigger;
-use commons_runtime::{Stage, StageError, end_build, in_sight, own_claim, wait_out_of_sight};
-use commons_store::Claimed;
+use commons_runtime::{Stage, StageError, claim_run, end_build, in_sight, wait_out_of_sight};
 
 use crate::{Started, sent_away};
 
@@ -55,8 +54,8 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
             Ok(Started::AwaitRun)
         }
         Ok(Some(run)) => {
-            let claim = own_claim(build);
-            if let Claimed::By(other) = stage.store.claim(&build.repository, run, &claim).await? {
+            let claimed = claim_run(stage, build, run, 1, MatchedBy::ReturnedId);
+            if let Err(other) = claimed.await? {
                 let why = format!(
                     "GitHub returned run {run}, which belongs to {} of {}",
                     other.component, other.release
@@ -65,13 +64,6 @@ pub async fn dispatch(stage: &Stage, build: &Build) -> Result<Started, StageErro
                 fail(stage, build, why).await?;
                 return Ok(Started::Over);
             }
-            let claimed = build.claimed(run, 1, MatchedBy::ReturnedId);
-            stage
-                .store
-                .change_build(build, &claimed, &format!("GitHub returned run {run}"))
-                .await?;
-            // Not before: who loses the build here leaves its lock to who looks for the run.
-            stage.store.release_lock(&build.repository, nonce).await?;
             Ok(Started::AwaitRun)
         }
         Err(error) if !error.definitely_not_done() => not_answered(stage, build, &error).await,

@@ -69,11 +69,12 @@ pub async fn find(
     Ok(found)
 }
 
-/// Claims the run for the build, before the build says that it has it.
+/// Claims the run for the build, before the build says that it has it; nobody waits any more
+/// for the run of its dispatch.
 pub async fn claim(stage: &Stage, build: &Build, run: u64) -> Result<(), StageError> {
     let (repository, claim) = (&build.repository, own_claim(build));
     match stage.store.claim(repository, run, &claim).await? {
-        Claimed::Ours => Ok(()),
+        Claimed::Ours => Ok(stage.store.release_lock(repository, &claim.nonce).await?),
         Claimed::By(other) => Err(StageError::Refused(belongs_to(run, &other))),
     }
 }

@@ -1,13 +1,12 @@
-//! Finding the run of a dispatch, and claiming it.
+//! A build whose run is not known yet.
 
 use commons_domain::attempts::Outcome;
-use commons_domain::build::{Build, MatchedBy};
+use commons_domain::build::Build;
 use commons_domain::manifest::Trigger;
 use commons_domain::matching::{self, Candidate, Match};
 use commons_domain::times::RUN_APPEAR_TIMEOUT;
 use commons_github::Run;
-use commons_runtime::{Stage, after_attempt, cancel_late, candidate, claim_of, own_claim};
-use commons_store::Claimed;
+use commons_runtime::{Stage, after_attempt, cancel_late, candidate, claim_of, claim_run};
 
 use crate::{Look, Next, StoreOr, ended_or_retrying, wait_of};
 
@@ -15,34 +14,19 @@ use crate::{Look, Next, StoreOr, ended_or_retrying, wait_of};
 pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
     let runs = listed(stage, build).await?;
     end_late(stage, build, &runs).await?;
-    let runs: Vec<Candidate> = runs.into_iter().map(candidate).collect();
-    let login = stage.github.login().await?;
-    let mut unclaimed = Vec::new();
-    for run in matching::candidates(build, &runs, &login) {
-        match stage
-            .store
-            .claim_of(&build.repository, run.id)
-            .await
-            .map_err(StoreOr)?
-        {
-            None => unclaimed.push(run),
-            Some(claim) if claim == own_claim(build) => {
-                unclaimed = vec![run];
-                break;
-            }
-            Some(_) => {}
-        }
-    }
-    match matching::decide(build, &unclaimed) {
+    match commons_runtime::find_run(stage, build, runs).await? {
         Match::Run {
             id,
             run_attempt,
             by,
         } => {
-            if by == MatchedBy::OnlyCandidate && !is_ours(stage, build, id).await? {
-                return absent(stage, build).await;
+            let claimed = claim_run(stage, build, id, run_attempt, by);
+            match claimed.await.map_err(StoreOr)? {
+                // What the run does is known at once, without another wait.
+                Ok(claimed) => Box::pin(crate::look(stage, &claimed)).await,
+                // Another build was faster: look again without this one.
+                Err(_) => Ok(Next::Soon),
             }
-            claim_run(stage, build, id, run_attempt, by).await
         }
         Match::Ambiguous(ids) => {
             let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
@@ -84,62 +68,6 @@ pub async fn end_late(stage: &Stage, build: &Build, runs: &[Run]) -> Result<(), 
         cancel_late(stage, &build.repository, late.id, &claim, Some(build)).await?;
     }
     Ok(())
-}
-
-/// Whether the only candidate is this build's although it shows no nonce: nobody else
-/// dispatches while the build has the lock, which is read after the list; or it was
-/// claimed already.
-async fn is_ours(stage: &Stage, build: &Build, run: u64) -> Result<bool, Look> {
-    let (store, repository) = (&stage.store, &build.repository);
-    let lock = store.lock(repository).await.map_err(StoreOr)?;
-    let claim = own_claim(build);
-    let holds = lock.is_some_and(|lock| {
-        lock.release == build.release
-            && lock.component == build.component
-            && lock.nonce == claim.nonce
-    });
-    if holds {
-        return Ok(true);
-    }
-    let claimed = store.claim_of(repository, run).await.map_err(StoreOr)?;
-    Ok(claimed == Some(claim))
-}
-
-async fn claim_run(
-    stage: &Stage,
-    build: &Build,
-    id: u64,
-    run_attempt: u32,
-    by: MatchedBy,
-) -> Result<Next, Look> {
-    let claim = own_claim(build);
-    if let Claimed::By(_) = stage
-        .store
-        .claim(&build.repository, id, &claim)
-        .await
-        .map_err(StoreOr)?
-    {
-        // Another build was faster: look again without this one.
-        return Ok(Next::Soon);
-    }
-    let claimed = build.claimed(id, run_attempt, by);
-    stage
-        .store
-        .change_build(
-            build,
-            &claimed,
-            &format!("claimed run {id}, known by {}", by.words()),
-        )
-        .await
-        .map_err(StoreOr)?;
-    // Not before: who loses the build here leaves its lock to who looks for the run.
-    stage
-        .store
-        .release_lock(&build.repository, &claim.nonce)
-        .await
-        .map_err(StoreOr)?;
-    // What the run does is known at once, without another wait.
-    Box::pin(crate::look(stage, &claimed)).await
 }
 
 /// No run. Within its time that is a reason to wait; after it, the attempt failed

@@ -16,7 +16,7 @@ use commons_domain::names::ReleaseKey;
 use commons_domain::run::{NextWait, Progress, next_wait, overdue, progress};
 use commons_domain::times::BUSY_WAIT;
 use commons_runtime::{
-    LateError, Stage, StageError, after_attempt, block_dependents, end_build, in_sight, seen,
+    FindError, Stage, StageError, after_attempt, block_dependents, end_build, in_sight, seen,
     wait_out_of_sight,
 };
 use jiff::Timestamp;
@@ -135,11 +135,11 @@ impl From<commons_github::Error> for Look {
     }
 }
 
-impl From<LateError> for Look {
-    fn from(error: LateError) -> Self {
+impl From<FindError> for Look {
+    fn from(error: FindError) -> Self {
         match error {
-            LateError::GitHub(error) => error.into(),
-            LateError::Store(error) => Self::Stage(error.into()),
+            FindError::GitHub(error) => error.into(),
+            FindError::Store(error) => Self::Stage(error.into()),
         }
     }
 }
@@ -157,14 +157,6 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
     let Some(run_id) = build.workflow_run_id else {
         return claim::find_run(stage, build).await;
     };
-    // The lock is free once the run is claimed; a Poll that died in between left it.
-    if let (Some(nonce), BuildStatus::Dispatched) = (&build.nonce, build.status) {
-        stage
-            .store
-            .release_lock(&build.repository, nonce)
-            .await
-            .map_err(StoreOr)?;
-    }
     // A run of an earlier dispatch may come after this one has claimed its own.
     if !build.abandoned.is_empty() {
         let runs = claim::listed(stage, build).await?;

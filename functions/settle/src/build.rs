@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use commons_domain::build::Build;
 use commons_domain::lock::{Lock, Settled, settled};
-use commons_domain::matching::title_nonce;
+use commons_domain::matching::Match;
 use commons_domain::names::ReleaseKey;
 use commons_domain::run::{Progress, Seen, progress};
 use commons_github::Error;
-use commons_runtime::{Stage, StageError, block_dependents, seen};
+use commons_runtime::{FindError, Stage, StageError, block_dependents, claim_run, find_run, seen};
 use commons_store::{StoreError, WRITERS};
 
 /// Records the error of a dead child; the build keeps its status, and what waits for it
@@ -53,13 +53,13 @@ pub async fn end(
     generation: u64,
     out_of_sight: &AtomicBool,
 ) -> Result<(), StageError> {
-    let taken = take(stage, build, generation).await?;
+    let mut taken = take(stage, build, generation).await?;
     let mut why = "it waits for nothing any more".to_owned();
     let mut stopped = true;
     let mut green = None;
     if taken.is_unfinished() {
         why = "the release ended before this build".into();
-        let run = stop_run(stage, &taken, out_of_sight).await?;
+        let run = stop_run(stage, &mut taken, out_of_sight).await?;
         stopped = !matches!(run, Run::GoesOn(_));
         if let Run::Succeeded(_, seen) = &run {
             green = Some(taken.green(seen, stage.now()));
@@ -143,11 +143,12 @@ impl Run {
     }
 }
 
-/// Cancels the run of a build that is on its way: the one that it claimed, else the
-/// one that shows its nonce. Once GitHub is out of sight it is not asked for every build.
+/// Cancels the run of a build that is on its way: the one that it claimed, else the one
+/// that Poll would claim, which is claimed for it. Once GitHub is out of sight it is not
+/// asked for every build.
 async fn stop_run(
     stage: &Stage,
-    build: &Build,
+    build: &mut Build,
     out_of_sight: &AtomicBool,
 ) -> Result<Run, StageError> {
     if !build.status.is_on_its_way() {
@@ -156,15 +157,19 @@ async fn stop_run(
     if out_of_sight.load(Ordering::Relaxed) {
         return Ok(Run::GoesOn("GitHub cannot be seen".into()));
     }
+    let component = build.component.clone();
     let goes_on = |error: Error| {
-        tracing::warn!(%error, component = build.component, "the run of an ended release was not cancelled");
+        tracing::warn!(%error, component, "the run of an ended release was not cancelled");
         out_of_sight.fetch_or(error.is_cannot_see(), Ordering::Relaxed);
         Ok(Run::GoesOn(error.to_string()))
     };
     let run = match run_of(stage, build).await {
         Ok(Some(run)) => run,
-        Ok(None) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => return Ok(Run::None),
-        Err(error) => return goes_on(error),
+        Ok(None) | Err(FindError::GitHub(Error::NotFound { .. } | Error::Conflict { .. })) => {
+            return Ok(Run::None);
+        }
+        Err(FindError::GitHub(error)) => return goes_on(error),
+        Err(FindError::Store(error)) => return Err(error.into()),
     };
     // The owner is read again before each write to GitHub.
     let store = &stage.store;
@@ -183,28 +188,31 @@ async fn stop_run(
     }
 }
 
-/// A run that has ended by itself is green only for the build that claimed it.
+/// How a run ended by itself.
 fn over(build: &Build, run: u64, seen: Seen) -> Run {
-    if build.workflow_run_id == Some(run) && progress(build, &seen) == Progress::Green {
+    if progress(build, &seen) == Progress::Green {
         Run::Succeeded(run, seen)
     } else {
         Run::Over(run)
     }
 }
 
-async fn run_of(stage: &Stage, build: &Build) -> Result<Option<u64>, Error> {
-    if build.workflow_run_id.is_some() {
+/// The run of the build's present attempt, claimed.
+async fn run_of(stage: &Stage, build: &mut Build) -> Result<Option<u64>, FindError> {
+    let Some(baseline) = build.baseline.filter(|_| build.workflow_run_id.is_none()) else {
         return Ok(build.workflow_run_id);
-    }
-    let (Some(nonce), Some(baseline)) = (&build.nonce, build.baseline) else {
-        return Ok(None);
     };
-    let runs = stage.github.runs_since(&build.repository, baseline).await?;
-    let shows = |title: &str| title_nonce(title) == Some(nonce.as_str());
-    Ok(runs
-        .iter()
-        .find(|run| run.status != "completed" && shows(&run.display_title))
-        .map(|run| run.id))
+    let listed = stage.github.runs_since(&build.repository, baseline).await?;
+    if let Match::Run {
+        id,
+        run_attempt,
+        by,
+    } = find_run(stage, build, listed).await?
+        && let Ok(claimed) = claim_run(stage, build, id, run_attempt, by).await?
+    {
+        *build = claimed;
+    }
+    Ok(build.workflow_run_id)
 }
 
 /// The run of a dispatch that nobody claimed may still come: its lock is orphaned. A

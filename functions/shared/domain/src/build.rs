@@ -161,7 +161,7 @@ pub struct Build {
     /// Nonces of attempts whose run never appeared; one that comes late is cancelled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abandoned: Vec<String>,
-    /// GitHub's clock before the dispatch: older runs are not ours.
+    /// GitHub's clock before the last dispatch: older runs are not ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Timestamp>,
     /// The dispatch's POST is over by then.
@@ -295,6 +295,7 @@ impl Build {
             fresh.seq = self.seq + 1;
             fresh.attempt = self.attempt;
             fresh.abandoned.clone_from(&self.abandoned);
+            fresh.baseline = self.baseline;
             // A run that was claimed had its nonce answered: it cannot come late.
             if self.workflow_run_id.is_none() {
                 fresh.abandoned.extend(self.nonce.clone());
@@ -501,6 +502,15 @@ impl Build {
             completed_at: Some(now),
             wait_token: None,
             ..self.clone()
+        }
+    }
+
+    /// Whether nothing was dispatched for it since it was with this nonce: whoever starts a
+    /// build afresh keeps that.
+    pub fn last_dispatched_with(&self, nonce: &str) -> bool {
+        match &self.nonce {
+            Some(own) => own == nonce,
+            None => self.abandoned.iter().any(|abandoned| abandoned == nonce),
         }
     }
 

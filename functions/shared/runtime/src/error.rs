@@ -4,7 +4,7 @@
 use commons_store::StoreError;
 use lambda_runtime::Diagnostic;
 
-use crate::LateError;
+use crate::FindError;
 
 /// Why a stage did not do its work; `Display` is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -84,14 +84,14 @@ impl From<StoreError> for StageError {
     }
 }
 
-impl From<LateError> for StageError {
-    fn from(error: LateError) -> Self {
+impl From<FindError> for StageError {
+    fn from(error: FindError) -> Self {
         match error {
-            LateError::Store(error) => error.into(),
-            LateError::GitHub(error) if error.is_cannot_see() => {
+            FindError::Store(error) => error.into(),
+            FindError::GitHub(error) if error.is_cannot_see() => {
                 Self::Unavailable(error.to_string())
             }
-            LateError::GitHub(error) => Self::Refused(error.to_string()),
+            FindError::GitHub(error) => Self::Refused(error.to_string()),
         }
     }
 }

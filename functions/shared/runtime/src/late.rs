@@ -3,50 +3,14 @@
 
 use commons_domain::build::Build;
 use commons_domain::lock::Lock;
-use commons_domain::matching::{Candidate, candidates, title_nonce};
-use commons_domain::names::{ReleaseKey, RepoName};
-use commons_domain::run::Seen;
+use commons_domain::matching::{Candidate, title_nonce};
+use commons_domain::names::RepoName;
 use commons_domain::times::{CLOCK_SKEW, DISPATCH_BEGINS, DISPATCH_DEADLINE};
 use commons_github::Error;
-use commons_store::{Claim, Claimed, StoreError};
+use commons_store::{Claim, Claimed};
 
 use crate::Stage;
-
-/// Why late runs could not be looked for.
-#[derive(Debug, thiserror::Error)]
-pub enum LateError {
-    /// At GitHub.
-    #[error(transparent)]
-    GitHub(#[from] Error),
-    /// At the table.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What GitHub says of a run, for who judges its progress.
-pub fn seen(run: &commons_github::Run) -> Seen {
-    Seen {
-        status: run.status.clone(),
-        conclusion: run.conclusion.clone(),
-        run_attempt: run.run_attempt,
-        head_sha: run.head_sha.clone(),
-        run_started_at: run.run_started_at,
-    }
-}
-
-/// What the decisions need to know of a run.
-pub fn candidate(run: commons_github::Run) -> Candidate {
-    Candidate {
-        id: run.id,
-        path: run.path,
-        event: run.event,
-        head_sha: run.head_sha,
-        created_at: run.created_at,
-        actor: run.actor,
-        display_title: run.display_title,
-        run_attempt: run.run_attempt,
-    }
-}
+use crate::claim::{FindError, candidate, claim_of, unclaimed};
 
 /// Claims a run for the dispatch of `build` that it came from, and cancels it; the build's
 /// events tell of it. Another claim wins: then the run is not touched, and the answer is
@@ -57,7 +21,7 @@ pub async fn cancel_late(
     run: u64,
     claim: &Claim,
     build: Option<&Build>,
-) -> Result<bool, LateError> {
+) -> Result<bool, FindError> {
     let store = &stage.store;
     let claimed = match build {
         Some(build) => store.claim_late(repository, run, claim, build).await?,
@@ -76,7 +40,7 @@ pub async fn cancel_late(
 
 /// Looks for the run of a lock whose release ended before the run was claimed; if it
 /// has come, it is cancelled and the lock is free. `holder` is the build that the lock
-/// names: while it still stands at that dispatch, a run without a nonce can be told too.
+/// names: while that has not dispatched since, a run without a nonce can be told too.
 ///
 /// Running it twice is safe: the claim is the same, and a lock is released by its nonce.
 pub async fn cancel_orphan(
@@ -84,9 +48,9 @@ pub async fn cancel_orphan(
     repository: &RepoName,
     lock: &Lock,
     holder: Option<&Build>,
-) -> Result<bool, LateError> {
+) -> Result<bool, FindError> {
     let named = holder;
-    let holder = holder.filter(|build| build.nonce.as_ref() == Some(&lock.nonce));
+    let holder = holder.filter(|build| build.last_dispatched_with(&lock.nonce));
     // Taken up again with its release: its own Poll claims the run.
     if holder.is_some_and(|build| build.status.is_on_its_way()) {
         return Ok(false);
@@ -102,7 +66,11 @@ pub async fn cancel_orphan(
         .find(|run| title_nonce(&run.display_title) == Some(&lock.nonce));
     let found = match (shown, holder) {
         (Some(run), _) => Some(run.id),
-        (None, Some(build)) => the_only_one(stage, build, &runs, &claim).await?,
+        (None, Some(build)) => match unclaimed(stage, build, &runs, &claim).await?[..] {
+            // The lock kept others away.
+            [ref run] => Some(run.id),
+            _ => None,
+        },
         (None, None) => None,
     };
     let Some(run) = found else {
@@ -118,42 +86,4 @@ pub async fn cancel_orphan(
     }
     stage.store.release_lock(repository, &lock.nonce).await?;
     Ok(true)
-}
-
-/// The claim of a dispatch.
-pub fn claim_of(release: &ReleaseKey, component: &str, nonce: &str) -> Claim {
-    Claim {
-        release: release.clone(),
-        component: component.to_owned(),
-        nonce: nonce.to_owned(),
-    }
-}
-
-/// The claim of a build's present dispatch.
-pub fn own_claim(build: &Build) -> Claim {
-    let nonce = build.nonce.as_deref().unwrap_or_default();
-    claim_of(&build.release, &build.component, nonce)
-}
-
-/// The run that is claimed so already, by whoever died before it cancelled it; else the
-/// only unclaimed one that can be the build's: the lock kept others away.
-async fn the_only_one(
-    stage: &Stage,
-    build: &Build,
-    runs: &[Candidate],
-    claim: &Claim,
-) -> Result<Option<u64>, LateError> {
-    let login = stage.github.login().await?;
-    let mut unclaimed = Vec::new();
-    for run in candidates(build, runs, &login) {
-        match stage.store.claim_of(&build.repository, run.id).await? {
-            None => unclaimed.push(run.id),
-            Some(claimed) if claimed == *claim => return Ok(Some(run.id)),
-            Some(_) => {}
-        }
-    }
-    Ok(match unclaimed[..] {
-        [run] => Some(run),
-        _ => None,
-    })
 }

@@ -1,6 +1,7 @@
 //! What every stage needs around its story: configuration from the environment,
 //! clients, tracing, and errors under the names that the state machine knows.
 
+mod claim;
 mod clients;
 mod clock;
 mod config;
@@ -11,6 +12,7 @@ mod notes;
 mod sight;
 mod signer;
 
+pub use claim::{FindError, candidate, claim_of, claim_run, find_run, own_claim, seen};
 use clients::Environment;
 pub use clients::{Stage, aws, aws_code, secret, secret_version, store};
 pub use clock::SystemClock;
@@ -18,7 +20,7 @@ pub use commons_github::Work;
 pub use config::{Config, MissingVariables, web_address};
 pub use ends::{after_attempt, block_dependents, end_build};
 pub use error::StageError;
-pub use late::{LateError, cancel_late, cancel_orphan, candidate, claim_of, own_claim, seen};
+pub use late::{cancel_late, cancel_orphan};
 pub use notes::notes_template;
 pub use sight::{ago, blind, in_sight, wait_out_of_sight};
 pub use signer::Signer;

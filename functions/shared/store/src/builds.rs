@@ -100,8 +100,8 @@ impl Store {
             })?;
         let event = Event::of_build(None, build, reason, self.clock.now());
         let item = TransactWriteItem::builder().put(put).build();
-        let written = self.transact(&build.release, Some(item), event).await?;
-        if written {
+        let failed = self.transact(&build.release, vec![item], event).await?;
+        if failed.is_empty() {
             Ok(())
         } else {
             Err(self.why_not_written(build).await)
@@ -120,6 +120,22 @@ impl Store {
         if before == after {
             return Ok(());
         }
+        let item = self.build_update(before, after)?;
+        let event = Event::of_build(Some(before), after, reason, self.clock.now());
+        let failed = self.transact(&before.release, vec![item], event).await?;
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(self.why_not_written(before).await)
+        }
+    }
+
+    /// What turns the build that was read into `after`, if it is still as it was read.
+    pub(crate) fn build_update(
+        &self,
+        before: &Build,
+        after: &Build,
+    ) -> Result<TransactWriteItem, StoreError> {
         // A generation only grows: whoever would lower it has lost the release.
         if !before.may_become(after) {
             return Err(StoreError::LeaseLost {
@@ -145,17 +161,11 @@ impl Store {
                 condition.push_str(&format!(" AND attribute_not_exists({name})"));
             }
         }
-        let item = self.transact_update(
+        self.transact_update(
             key(before.release.as_str(), &sort_key(&before.component)),
             update,
             &condition,
-        )?;
-        let event = Event::of_build(Some(before), after, reason, self.clock.now());
-        if self.transact(&before.release, Some(item), event).await? {
-            Ok(())
-        } else {
-            Err(self.why_not_written(before).await)
-        }
+        )
     }
 
     /// Takes `green` out of what `component` waits for, and returns the dependent
@@ -195,7 +205,7 @@ impl Store {
         }
     }
 
-    async fn why_not_written(&self, before: &Build) -> StoreError {
+    pub(crate) async fn why_not_written(&self, before: &Build) -> StoreError {
         match self.build(&before.release, &before.component).await {
             Ok(Some(stored)) if stored.generation != before.generation => StoreError::LeaseLost {
                 release: before.release.clone(),

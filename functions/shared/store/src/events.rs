@@ -25,23 +25,26 @@ impl Store {
     pub async fn tell_of_build(&self, build: &Build, reason: &str) -> Result<(), StoreError> {
         let event = Event::of_build(Some(build), build, reason, self.clock.now());
         // Without an item there is no condition that could fail.
-        self.transact(&build.release, None, event).await.map(|_| ())
+        self.transact(&build.release, vec![], event)
+            .await
+            .map(|_| ())
     }
 
     /// Tells of a deed that changes nothing of the release here.
     pub async fn tell_of_release(&self, release: &Release, reason: &str) -> Result<(), StoreError> {
         let event = Event::of_release(Some(release), release, reason, self.clock.now());
-        self.transact(&release.key, None, event).await.map(|_| ())
+        self.transact(&release.key, vec![], event).await.map(|_| ())
     }
 
-    /// Writes an event and the item that it tells of, both or neither; false when the
-    /// item's condition failed. Two events of a moment get two moments.
+    /// Writes an event and the items that it tells of, all or nothing; which of them failed
+    /// in their condition, in their order, and nothing where all are written. Two events of
+    /// a moment get two moments.
     pub(crate) async fn transact(
         &self,
         release: &ReleaseKey,
-        item: Option<TransactWriteItem>,
+        items: Vec<TransactWriteItem>,
         mut event: Event,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Vec<bool>, StoreError> {
         loop {
             let mut record = to_item(&event)?;
             let sort_key = format!("event#{:.9}#{}", event.at, event.what);
@@ -56,12 +59,13 @@ impl Store {
                     why: error.to_string(),
                 })?;
             let put = TransactWriteItem::builder().put(put).build();
-            let items: Vec<TransactWriteItem> = item.clone().into_iter().chain([put]).collect();
-            match self.write(items).await?[..] {
-                [] => return Ok(true),
-                [true, _] => return Ok(false),
-                _ => event.at += Duration::from_nanos(1),
+            let all = items.iter().cloned().chain([put]).collect();
+            let mut failed = self.write(all).await?;
+            let taken = failed.pop().unwrap_or_default();
+            if !taken || failed.contains(&true) {
+                return Ok(failed);
             }
+            event.at += Duration::from_nanos(1);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use commons_domain::build::Build;
 use commons_domain::lock::Lock;
 use commons_domain::names::{ReleaseKey, RepoName};
@@ -103,20 +104,70 @@ impl Store {
             .set_item(Some(claim_item(repository, run, claim)?))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| StoreError::Malformed {
-                what: "a claim".into(),
-                why: error.to_string(),
-            })?;
+            .map_err(|error| malformed("a claim", &error))?;
         let reason = format!(
             "run {run} of {repository} came late, for the dispatch {}: it is cancelled",
             claim.nonce
         );
         let event = Event::of_build(Some(build), build, &reason, self.clock.now());
         let item = TransactWriteItem::builder().put(put).build();
-        if self.transact(&build.release, Some(item), event).await? {
+        let failed = self.transact(&build.release, vec![item], event).await?;
+        if failed.is_empty() {
             Ok(Claimed::Ours)
         } else {
             self.claimed_by(repository, run, claim).await
+        }
+    }
+
+    /// Claims a run for the present attempt of `build`, which becomes `claimed` and needs its
+    /// lock no more: all of that, or nothing. Repeating it with the same claim is allowed.
+    pub async fn claim_for(
+        &self,
+        run: u64,
+        claim: &Claim,
+        build: &Build,
+        claimed: &Build,
+        reason: &str,
+    ) -> Result<Claimed, StoreError> {
+        let repository = &build.repository;
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(claim_item(repository, run, claim)?))
+            .condition_expression(
+                "attribute_not_exists(pk) \
+                OR #release = :release AND component = :component AND nonce = :nonce",
+            )
+            .expression_attribute_names("#release", "release")
+            .expression_attribute_values(":release", text(claim.release.as_str()))
+            .expression_attribute_values(":component", text(&claim.component))
+            .expression_attribute_values(":nonce", text(&claim.nonce))
+            .build()
+            .map_err(|error| malformed("a claim", &error))?;
+        let update = self.build_update(build, claimed)?;
+        loop {
+            let mut items = vec![
+                TransactWriteItem::builder().put(put.clone()).build(),
+                update.clone(),
+            ];
+            let lock = self.lock(repository).await?;
+            if lock.is_some_and(|lock| lock.nonce == claim.nonce) {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(key(&lock_key(repository), "dispatch")))
+                    .condition_expression("nonce = :nonce")
+                    .expression_attribute_values(":nonce", text(&claim.nonce))
+                    .build()
+                    .map_err(|error| malformed("a lock", &error))?;
+                items.push(TransactWriteItem::builder().delete(delete).build());
+            }
+            let event = Event::of_build(Some(build), claimed, reason, self.clock.now());
+            match self.transact(&build.release, items, event).await?[..] {
+                [] => return Ok(Claimed::Ours),
+                [true, ..] => return self.claimed_by(repository, run, claim).await,
+                [_, true, ..] => return Err(self.why_not_written(build).await),
+                // The lock is another's since it was read.
+                _ => {}
+            }
         }
     }
 
@@ -221,6 +272,13 @@ impl Store {
         self.take_lock(repository, Some(&lock), &orphan)
             .await
             .map(|_| ())
+    }
+}
+
+fn malformed(what: &str, error: &BuildError) -> StoreError {
+    StoreError::Malformed {
+        what: what.into(),
+        why: error.to_string(),
     }
 }
 

@@ -81,8 +81,8 @@ impl Store {
             })?;
         let event = Event::of_release(None, release, reason, self.clock.now());
         let item = TransactWriteItem::builder().put(put).build();
-        let written = self.transact(&release.key, Some(item), event).await?;
-        if written {
+        let failed = self.transact(&release.key, vec![item], event).await?;
+        if failed.is_empty() {
             Ok(())
         } else {
             Err(self.why_release_not_written(release).await)
@@ -111,7 +111,8 @@ impl Store {
         let key = key(before.key.as_str(), SORT_KEY);
         let item = self.transact_update(key, update, &condition)?;
         let event = Event::of_release(Some(before), after, reason, self.clock.now());
-        if self.transact(&before.key, Some(item), event).await? {
+        let failed = self.transact(&before.key, vec![item], event).await?;
+        if failed.is_empty() {
             Ok(())
         } else {
             Err(self.why_release_not_written(before).await)

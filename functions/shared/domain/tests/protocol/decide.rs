@@ -267,6 +267,12 @@ impl Decide {
         })
     }
 
+    /// Whether nothing was dispatched for it since it was with this nonce.
+    pub fn last_dispatched_with(&self, release: u8, component: u8, build: B, nonce: u8) -> bool {
+        let build = self.names.build(release, component, build);
+        build.last_dispatched_with(&self.names.nonce(release, component, nonce))
+    }
+
     /// Whether Plan waits for a dispatch of it that may be in flight.
     pub fn is_in_flight(&self, release: u8, component: u8, build: B) -> bool {
         remembered(&self.flags, (release, component, build, 3), || {

@@ -6,7 +6,7 @@ use crate::decide::{Change, Found, Ready};
 use crate::fault::Fault;
 use crate::step::{Model, Out};
 use crate::table::{B, L, OPEN, OVER, RunState, status_code};
-use crate::world::{P, Post, Stage, Who, World};
+use crate::world::{P, Post, Refused, Stage, Who, World};
 
 /// May the child park until what it requires is green?
 pub fn await_dependencies(m: &Model, w: &World, who: Who, p: P, out: &mut Out) {
@@ -134,7 +134,7 @@ pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             } else if p.lock.orphaned {
                 // For a run without a nonce: the holder stands at that dispatch. One that
                 // was taken up again with its release finds its run itself.
-                let stands = holder.nonce == p.lock.nonce;
+                let stands = d.last_dispatched_with(p.lock.release - 1, c, holder, p.lock.nonce);
                 next.y = u8::from(stands) | u8::from(may_take) << 1;
                 next.list = holder.older;
                 let waits = stands && holder.status().is_on_its_way();
@@ -390,6 +390,27 @@ impl Model {
         }
         (run.claimed_by, run.claimed_nonce) = (release + 1, nonce);
         true
+    }
+
+    /// Claims a run for the build that `p` has read, which becomes `after` and needs its lock
+    /// no more: all or nothing. None where another has the run.
+    pub fn claim_for(
+        &self,
+        w: &mut World,
+        p: &P,
+        run: u8,
+        after: B,
+    ) -> Option<Result<(), Refused>> {
+        let mut written = *w;
+        if !self.claim(&mut written, run, p.release, p.read.nonce) {
+            return None;
+        }
+        if let Err(refused) = written.change(&self.d, p, p.component, p.read, after) {
+            return Some(Err(refused));
+        }
+        self.release_lock(&mut written, p.component, p.release + 1, p.read.nonce);
+        *w = written;
+        Some(Ok(()))
     }
 
     /// Cancels a run; one that has ended stays as it ended.

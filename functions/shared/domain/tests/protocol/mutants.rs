@@ -210,7 +210,7 @@ fn an_only_candidate_without_the_lock() {
 #[test]
 fn a_lock_that_is_freed_before_the_run_is_written() {
     let rules = Rules {
-        lock_is_freed_last: false,
+        claim_is_one_write: false,
         ..Rules::default()
     };
     let config = Config {

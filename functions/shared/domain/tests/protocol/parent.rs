@@ -4,7 +4,7 @@ use commons_domain::build::BuildStatus;
 use commons_domain::lock::Settled;
 use commons_domain::release::ReleaseStatus;
 
-use crate::decide::Change;
+use crate::decide::{Change, Found, Look};
 use crate::fault::Fault;
 use crate::step::{Model, Out};
 use crate::table::{B, R, release_code, status_code};
@@ -213,6 +213,9 @@ pub fn publish(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
     }
 }
 
+/// What Settle knows of a run that had succeeded before it came.
+const GREEN: u8 = 2;
+
 /// The calls of Settle for a release, build after build.
 pub fn settle(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
     let mut w = *world;
@@ -301,21 +304,51 @@ pub fn settle(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                 next.y = 0;
                 out.go("Settle cannot see GitHub", w, who, next);
             }
-            let shows = |run: usize| {
-                let run = w.runs[run];
-                m.config.nonces && run.is_active() && (run.by, run.nonce) == (r + 1, p.read.nonce)
+            next = match p.read.run {
+                0 => match d.found(r, c, p.read, &w.runs, w.listed(c)) {
+                    Found::Run { index, attempt, by } => {
+                        (next.x, next.list) = (index + 1, attempt << 2 | by);
+                        let proven = !d.rules.lock_is_proof || by == 1;
+                        next.next(if proven { 13 } else { 12 })
+                    }
+                    Found::Ambiguous | Found::None => next.next(7),
+                },
+                run => {
+                    next.x = run;
+                    next.next(4)
+                }
             };
-            let list = w.listed(c);
-            let run = match p.read.run {
-                0 => (0..w.runs.len()).find(|run| list & (1 << run) != 0 && shows(*run)),
-                run => Some(usize::from(run) - 1),
-            };
-            next.x = run.map_or(0, |run| run as u8 + 1);
-            let pc = if run.is_some() { 4 } else { 7 };
-            out.go("Settle looks for the run", w, who, next.next(pc));
+            out.go("Settle looks for the run", w, who, next);
+        }
+        12 => {
+            let mine = w.lock(&p).release == r + 1 && w.lock(&p).nonce == p.read.nonce;
+            let claimed = w.runs[usize::from(p.x) - 1].claimed_by != 0;
+            let pc = if mine || claimed { 13 } else { 7 };
+            out.go(
+                "Settle reads whether the lock proves the run",
+                w,
+                who,
+                next.next(pc),
+            );
+        }
+        13 => {
+            let after = d.claimed(r, c, p.read, p.x - 1, p.list >> 2, p.list & 3);
+            next.list = 0;
+            match m.claim_for(&mut w, &p, p.x - 1, after) {
+                Some(Ok(())) => {
+                    next.read = after;
+                    out.go("Settle claims the run", w, who, next.next(4));
+                }
+                Some(Err(refused)) => failed(w, who, p, refused, out),
+                None => out.go("Settle is late for the claim", w, who, next.next(7)),
+            }
         }
         6 => {
             m.cancel(&mut w, p.x - 1);
+            let run = w.runs[usize::from(p.x) - 1];
+            if d.look(c, p.read, run) == Look::Green {
+                next.y = GREEN;
+            }
             next.x = 0;
             out.go("Settle cancels the run", w, who, next.next(7));
         }
@@ -348,7 +381,11 @@ pub fn settle(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
         }
         9 => {
             w.complete(&mut next);
-            let after = d.change(r, c, p.read, Change::Settled(p.y == 1));
+            let change = match p.y {
+                GREEN => Change::Green,
+                stopped => Change::Settled(stopped == 1),
+            };
+            let after = d.change(r, c, p.read, change);
             match w.change(d, &p, c, p.read, after) {
                 Ok(()) => {
                     (next.read, next.y, next.lock) = Default::default();
@@ -452,7 +489,7 @@ pub fn aftermath(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             out.go("the sweeper reads the lock", w, who, next);
         }
         6 => {
-            let stands = p.lock.nonce == p.read.nonce;
+            let stands = d.last_dispatched_with(r, c, p.read, p.lock.nonce);
             next = match m.orphan_run(&w, p.lock, c, stands, p.read.older) {
                 Some(run) => {
                     next.x = run;

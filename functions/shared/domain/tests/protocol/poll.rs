@@ -46,7 +46,6 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                 BuildStatus::Pending | BuildStatus::Retrying => p.at(Stage::Dispatch),
                 _ if status.is_failed() => next.next(24),
                 _ if stored.run == 0 => next.next(5),
-                BuildStatus::Dispatched => next.next(4),
                 _ => next.next(12),
             };
             out.go("Poll reads its build", w, who, next);
@@ -56,10 +55,6 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             let mut p = p.next(1);
             w.complete(&mut p);
             out.go("completes the token of a dependent", w, who, p);
-        }
-        4 => {
-            m.release_lock(&mut w, c, r + 1, p.read.nonce);
-            out.go("frees the lock of its claimed run", w, who, p.next(12));
         }
         5 => {
             let mut next = p.next(8);
@@ -130,14 +125,21 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             };
             out.go("reads whether the lock proves the run", w, who, next);
         }
+        9 if d.rules.claim_is_one_write => {
+            let after = d.claimed(r, c, p.read, p.x, p.y >> 2, p.y & 3);
+            match m.claim_for(&mut w, &p, p.x, after) {
+                Some(Ok(())) => {
+                    let mut p = p.next(12);
+                    (p.read, p.x, p.y, p.list) = (after, 0, 0, 0);
+                    out.go("claims the run", w, who, p);
+                }
+                Some(Err(refused)) => out.refused(w, who, p, refused),
+                None => out.go("is late for the claim", w, who, waits),
+            }
+        }
         9 => {
             let claimed = m.claim(&mut w, p.x, r, p.read.nonce);
-            let written_first = if d.rules.lock_is_freed_last { 11 } else { 10 };
-            let next = if claimed {
-                p.next(written_first)
-            } else {
-                waits
-            };
+            let next = if claimed { p.next(10) } else { waits };
             out.go(
                 if claimed {
                     "claims the run"
@@ -151,14 +153,13 @@ pub fn poll(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
         }
         10 => {
             m.release_lock(&mut w, c, r + 1, p.read.nonce);
-            let next = p.next(if d.rules.lock_is_freed_last { 12 } else { 11 });
-            out.go("frees the lock", w, who, next);
+            out.go("frees the lock", w, who, p.next(11));
         }
         11 => {
             let after = d.claimed(r, c, p.read, p.x, p.y >> 2, p.y & 3);
             match w.change(d, &p, c, p.read, after) {
                 Ok(()) => {
-                    let mut p = p.next(if d.rules.lock_is_freed_last { 10 } else { 12 });
+                    let mut p = p.next(12);
                     (p.read, p.x, p.y, p.list) = (after, 0, 0, 0);
                     out.go("writes the claimed run", w, who, p);
                 }

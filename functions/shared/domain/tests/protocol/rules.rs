@@ -35,8 +35,8 @@ pub struct Rules {
     pub is_overdue: fn(&Build, Duration, Timestamp) -> bool,
     /// Poll takes the only candidate without a proof only while its build has the lock.
     pub lock_is_proof: bool,
-    /// The lock is freed after the claimed run is written on the build, not before.
-    pub lock_is_freed_last: bool,
+    /// The claim, the claimed run on the build and the freed lock are one write.
+    pub claim_is_one_write: bool,
     /// Settle reads who owns the release between the lock and its change.
     pub settle_looks_again: bool,
     /// Who found an orphan's run reads the lock again before it claims.
@@ -60,7 +60,7 @@ impl Default for Rules {
             may_await_run: wake::may_await_run,
             is_overdue: Build::is_overdue_at_github,
             lock_is_proof: true,
-            lock_is_freed_last: true,
+            claim_is_one_write: true,
             settle_looks_again: true,
             orphan_is_read_again: true,
         }

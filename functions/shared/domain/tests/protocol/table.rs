@@ -174,7 +174,7 @@ impl B {
         if self.phase != 0 && (claimed || status.is_failed()) {
             self.phase = LONG_OVER;
         }
-        if self.run != 0 || status.is_failed() && self.nonce == 0 {
+        if self.run != 0 {
             self.older = 0;
         }
         self
@@ -396,8 +396,9 @@ impl Names {
             .filter(|n| **n != 0)
             .map(|n| self.nonce(release, component, *n))
             .collect();
-        build.baseline = (b.nonce != 0).then(|| now() - Duration::from_secs(100));
-        build.dispatched_at = build.baseline;
+        let dispatched = b.nonce != 0 || b.abandoned[0] != 0;
+        build.baseline = dispatched.then(|| now() - Duration::from_secs(100));
+        build.dispatched_at = build.baseline.filter(|_| b.nonce != 0);
         build.post_deadline = deadline(b.phase);
         build.workflow_run_id = (b.run != 0).then(|| u64::from(b.run));
         build.run_attempt = (b.run_attempt != 0).then(|| b.run_attempt.into());
@@ -449,7 +450,7 @@ impl Names {
             waiting: self.bits(build.waiting_on.iter()),
             token: build.wait_token.is_some(),
             error: build.error.is_some() && !build.status.is_failed(),
-            older: if build.nonce.is_some() { older } else { 0 },
+            older: if build.baseline.is_some() { older } else { 0 },
             woken: build.seq > 0,
         }
     }

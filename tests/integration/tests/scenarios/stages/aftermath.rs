@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use commons_domain::build::{Build, BuildStatus};
 use commons_domain::release::ReleaseStatus;
 use github_simulator::FaultKind;
-use integration::{MANIFEST, StageWorld, fixture, repository};
+use integration::{StageWorld, repository};
 use serde_json::{Value, json};
 
 const DISPATCHES: &str = "/repos/{owner}/{repo}/dispatches";
@@ -205,20 +205,71 @@ async fn a_run_that_a_person_runs_again_after_the_end_is_left_alone() {
 
 #[tokio::test]
 async fn a_late_run_that_shows_no_nonce_is_cancelled_though_the_first_try_failed() {
-    let mut repositories = fixture(MANIFEST);
-    for repository in &mut repositories {
-        repository
-            .workflows
-            .iter_mut()
-            .for_each(|w| w.run_name = false);
-    }
-    let world = StageWorld::with(repositories).await;
+    let world = StageWorld::without_nonces().await;
     let (world, build) = stopped_in_the_post_of(world).await;
     let late = appears(&world, &build);
     world.faults("POST", CANCEL, FaultKind::Status(503, None), 3);
     assert!(world.settle(sweep()).await.is_err(), "it is told");
     world.settle(sweep()).await.unwrap();
     is_cancelled(&world, late).await;
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_has_claimed_is_found_by_who_ends_the_release() {
+    for nonces in [true, false] {
+        let world = match nonces {
+            true => StageWorld::start().await,
+            false => StageWorld::without_nonces().await,
+        };
+        let (world, execution) = owned_in(world).await;
+        for component in ["bllvm-consensus", "bllvm-sdk"] {
+            let seconds = if component == "bllvm-sdk" { 1e6 } else { 0.0 };
+            world.script(component, |script| script.run_seconds = seconds);
+            world.dispatch(component).await.unwrap();
+        }
+        let began = Instant::now();
+        while world.runs("bllvm-consensus")[0].status != "completed" {
+            assert!(began.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        world.abort(&execution).await;
+        world.settle(sweep()).await.unwrap();
+        for (component, status) in [
+            ("bllvm-consensus", BuildStatus::Success),
+            ("bllvm-sdk", BuildStatus::Cancelled),
+        ] {
+            let (build, run) = (world.build(component).await, &world.runs(component)[0]);
+            assert_eq!(build.workflow_run_id, Some(run.id), "{component}, {nonces}");
+            assert_eq!(build.status, status, "{component}, {nonces}");
+            let lock = world.stage.store.lock(&build.repository).await.unwrap();
+            assert_eq!(lock, None, "{component}, {nonces}");
+        }
+        is_cancelled(&world, world.runs("bllvm-sdk")[0].id).await;
+        world.planned().await;
+        let next = world.dispatch("bllvm-consensus").await.unwrap().next;
+        assert_eq!(next, commons_dispatch::Next::Green);
+        assert_eq!(
+            world.runs("bllvm-consensus").len(),
+            1,
+            "it is not built again"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_late_run_that_shows_no_nonce_is_cancelled_by_who_starts_again() {
+    let world = StageWorld::without_nonces().await;
+    let (world, build) = stopped_in_the_post_of(world).await;
+    world.planned().await;
+    let late = appears(&world, &build);
+    let next = world.dispatch("bllvm-sdk").await.unwrap().next;
+    assert_eq!(
+        next,
+        commons_dispatch::Next::AwaitRun,
+        "nobody is waited for"
+    );
+    is_cancelled(&world, late).await;
+    assert_eq!(world.runs("bllvm-sdk").len(), 2);
 }
 
 #[tokio::test]

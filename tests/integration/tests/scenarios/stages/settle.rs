@@ -9,6 +9,7 @@ use integration::{StageWorld, repository};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+const DISPATCHES: &str = "/repos/{owner}/{repo}/dispatches";
 const CANCEL: &str = "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel";
 
 /// What the state machine gives when the parent execution fails.
@@ -32,8 +33,8 @@ fn child_failed(world: &StageWorld, component: &str, generation: u64) -> Value {
     })
 }
 
-/// The consensus is green, the sdk runs, the run of bllvm-commons is not known,
-/// the rest waits; the execution that has the lease.
+/// The consensus is green, the sdk runs, the run of bllvm-commons is not there yet, the
+/// rest waits; the execution that has the lease.
 async fn on_the_way() -> (StageWorld, String) {
     let world = StageWorld::start().await;
     let me = world.execution("one");
@@ -45,6 +46,7 @@ async fn on_the_way() -> (StageWorld, String) {
     world
         .alter("bllvm-commons", |b| b.requires = Vec::new())
         .await;
+    world.fault("POST", DISPATCHES, FaultKind::Status(502, None));
     world.dispatch("bllvm-commons").await.unwrap();
     (world, me)
 }
