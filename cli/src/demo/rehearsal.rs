@@ -76,7 +76,6 @@ impl Rehearsal {
             .map_err(|error| Error(format!("the GitHub simulator does not start: {error}")))?;
         let repository = add_repositories(&github, wanted)?;
         let account = cloud.account(ACCOUNT)?;
-        let wait = |simulated: f64| (simulated / wanted.speed).ceil().max(1.0).to_string();
         let parameters = [
             ("ReleaseRepository", repository.clone()),
             ("GitHubApiUrl", github.api_url()),
@@ -84,13 +83,10 @@ impl Rehearsal {
             ("WebhookSecret", secret.clone()),
             ("Speed", wanted.speed.to_string()),
             ("PrivateTransfers", "true".into()),
-            ("PollSoonSeconds", wait(5.0)),
-            ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(900.0)),
-            ("AwaitDependenciesSeconds", wait(3600.0)),
         ];
         let parameters: BTreeMap<String, String> = parameters
             .into_iter()
+            .chain(local_cloud::waits(wanted.speed)?)
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         println!(

@@ -6,6 +6,7 @@ mod account;
 mod cloud;
 mod group;
 mod prepare;
+mod template;
 
 /// What the stack is called where there is one.
 pub const STACK: &str = "commons";
@@ -19,6 +20,7 @@ pub use prepare::{
     FUNCTIONS, Missing, Profile, Progress, Toolchain, build, check_prerequisites, ensure_venv,
     target,
 };
+pub use template::{defaults, waits};
 
 /// Why the local cloud did not do what was asked; one sentence.
 #[derive(Debug, thiserror::Error)]

@@ -92,23 +92,20 @@ impl Shared {
         token: &str,
         webhook_secret: &str,
     ) -> Stack {
-        let seconds = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
-        let parameters = BTreeMap::from(
-            [
-                ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
-                ("GitHubApiUrl", github_api_url),
-                ("GitHubToken", token.to_owned()),
-                ("WebhookSecret", webhook_secret.to_owned()),
-                ("Speed", SPEED.to_string()),
-                ("PrivateTransfers", "true".into()),
-                ("PollSoonSeconds", seconds(5.0)),
-                ("PollNormalSeconds", seconds(30.0)),
-                ("PollLongSeconds", seconds(900.0)),
-                ("AwaitDependenciesSeconds", "60".to_owned()),
-                ("TlsOnly", "false".to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
+        let waits = local_cloud::waits(SPEED).expect("the template");
+        let parameters = waits.into_iter().chain([
+            ("ReleaseRepository", RELEASE_REPOSITORY.to_owned()),
+            ("GitHubApiUrl", github_api_url),
+            ("GitHubToken", token.to_owned()),
+            ("WebhookSecret", webhook_secret.to_owned()),
+            ("Speed", SPEED.to_string()),
+            ("PrivateTransfers", "true".into()),
+            ("AwaitDependenciesSeconds", "60".to_owned()),
+            ("TlsOnly", "false".to_owned()),
+        ]);
+        let parameters = parameters
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         account
             .deploy(stack, &self.toolchain, &self.functions, &parameters)
             .await

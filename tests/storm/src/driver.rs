@@ -32,7 +32,7 @@ use crate::machine::{NameTaken, StateMachine};
 use crate::seats::{Seat, SeatClock, SeatToken, Seats};
 use crate::table::TABLE;
 use crate::weather::Weather;
-use crate::{TOKEN, WEBHOOK_SECRET, deployment, door, endpoint, sweeper};
+use crate::{TOKEN, WEBHOOK_SECRET, door, endpoint, sweeper};
 
 /// When every driver's time begins.
 pub(crate) const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -297,7 +297,7 @@ impl Drop for Driver {
 
 /// The definition, with what the template substitutes by its parameters' defaults.
 fn definition(cloud: &Cloud, config: &Config) -> Result<Definition, NotStarted> {
-    let mut given: BTreeMap<String, String> = deployment::defaults()
+    let mut given: BTreeMap<String, String> = local_cloud::defaults()
         .map_err(not_started)?
         .into_iter()
         .map(|(name, seconds)| (name, seconds.to_string()))

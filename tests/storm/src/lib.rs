@@ -14,7 +14,6 @@
 pub mod asl;
 pub mod clock;
 mod cloud;
-mod deployment;
 mod door;
 mod driver;
 mod endpoint;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use commons_domain::clock::Clock as _;
 use serde_json::json;
 
+use crate::functions;
 use crate::machine::StateMachine;
-use crate::{deployment, functions};
 
 /// Why there is no schedule.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub(crate) struct NoSchedule(String);
 
 /// Begins it. It ends with the machine.
 pub(crate) fn begin(machine: &Arc<StateMachine>) -> Result<(), NoSchedule> {
-    let defaults = deployment::defaults().map_err(|error| NoSchedule(error.to_string()))?;
+    let defaults = local_cloud::defaults().map_err(|error| NoSchedule(error.to_string()))?;
     let minutes = defaults.get("SweepMinutes").copied();
     let minutes = minutes.ok_or_else(|| NoSchedule("the template has no SweepMinutes".into()))?;
     next(&Arc::downgrade(machine), Duration::from_secs(60 * minutes));

@@ -15,7 +15,7 @@ const SPEED: f64 = 60.0;
 
 /// Releases all at once, of the same six repositories.
 pub async fn measure(functions: &Path) -> Result<Vec<Measured>, String> {
-    let place = Place::start(functions, setting()).await?;
+    let place = Place::start(functions, setting()?).await?;
     let began = Instant::now();
     let versions: Vec<String> = (0..RELEASES).map(|n| format!("v0.1.{n}")).collect();
     for version in &versions {
@@ -41,16 +41,11 @@ pub async fn measure(functions: &Path) -> Result<Vec<Measured>, String> {
 }
 
 /// A rehearsal, with GitHub's own budget of writes at its speed.
-pub fn setting() -> Setting {
-    let wait = |simulated: f64| (simulated / SPEED).ceil().max(1.0).to_string();
-    Setting {
+pub fn setting() -> Result<Setting, String> {
+    let waits = local_cloud::waits(SPEED).map_err(|error| error.to_string())?;
+    Ok(Setting {
         speed: SPEED,
         webhooks: true,
-        parameters: vec![
-            ("PollSoonSeconds", wait(5.0)),
-            ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(900.0)),
-            ("AwaitDependenciesSeconds", wait(3600.0)),
-        ],
-    }
+        parameters: waits.into(),
+    })
 }

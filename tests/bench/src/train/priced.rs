@@ -87,7 +87,7 @@ async fn count(seed: u64) -> Result<Counted, String> {
 
 /// Two releases, of which one finds everything cold.
 async fn see(functions: &Path) -> Result<Seen, String> {
-    let place = Place::start(functions, many::setting()).await?;
+    let place = Place::start(functions, many::setting()?).await?;
     place.release("v0.0.1").await?;
     place.release(VERSION).await?;
     let releases = place.github.releases(RELEASE_REPOSITORY);

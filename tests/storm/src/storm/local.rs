@@ -206,7 +206,6 @@ impl Deployed {
         };
         let cloud = LocalCloud::start(toolchain, options).await?;
         let account = cloud.account(ACCOUNT)?;
-        let wait = |seconds: f64| (seconds / SPEED).ceil().max(1.0).to_string();
         let parameters = [
             ("ReleaseRepository", plan.release_repository.clone()),
             ("GitHubApiUrl", github.api_url()),
@@ -214,15 +213,12 @@ impl Deployed {
             ("WebhookSecret", WEBHOOK_SECRET.to_owned()),
             ("Speed", SPEED.to_string()),
             ("PrivateTransfers", "true".into()),
-            ("PollSoonSeconds", wait(5.0)),
-            ("PollNormalSeconds", wait(30.0)),
-            ("PollLongSeconds", wait(900.0)),
-            ("AwaitDependenciesSeconds", wait(3600.0)),
             ("TlsOnly", "false".into()),
         ];
+        let parameters = parameters.into_iter().chain(local_cloud::waits(SPEED)?);
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
         let stack = account
-            .deploy(STACK, toolchain, functions, &parameters.into())
+            .deploy(STACK, toolchain, functions, &parameters.collect())
             .await?;
         Ok(Self {
             cloud,
