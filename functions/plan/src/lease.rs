@@ -12,13 +12,21 @@ use commons_store::StoreError;
 
 use crate::Input;
 
+/// A release whose lease this execution has.
+pub enum Leased {
+    /// To be planned, with the next generation.
+    Taken(Release),
+    /// Planned by another call for this execution.
+    Planned(Release),
+}
+
 /// Takes the lease of a release for an execution, with the next generation.
 pub async fn take(
     stage: &Stage,
     key: &ReleaseKey,
     request: &Request,
     input: &Input,
-) -> Result<Release, StageError> {
+) -> Result<Leased, StageError> {
     let execution = &input.execution;
     let stored = stage.store.release(key).await?;
     let mut decision = decide(stored.as_ref(), execution, None, request.stop_at_draft);
@@ -28,6 +36,10 @@ pub async fn take(
     }
     let generation = match decision {
         LeaseDecision::Take { generation } => generation,
+        LeaseDecision::Planned => {
+            let planned = stored.map(Leased::Planned);
+            return planned.ok_or_else(|| StageError::Internal(format!("{key} is gone")));
+        }
         LeaseDecision::Done => {
             return Err(StageError::AlreadyPublished(format!(
                 "{key} is done already"
@@ -73,7 +85,7 @@ pub async fn take(
         }
     };
     match written {
-        Ok(()) => Ok(release),
+        Ok(()) => Ok(Leased::Taken(release)),
         // Another owner, another call for this one, or the end of the one before was
         // faster: the next try decides over what is there then.
         Err(StoreError::Stale { .. } | StoreError::LeaseLost { .. }) => Err(

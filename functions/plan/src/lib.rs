@@ -4,7 +4,8 @@
 //! Running it twice is safe: each run raises the generation, so what an earlier
 //! run or owner still does loses; a build that is on its way, green or complete is
 //! adopted as it is; the items and the release's status come last, so a run that
-//! died before them left nothing that anybody acts on.
+//! died before them left nothing that anybody acts on, and one that comes after them
+//! for the same execution answers what was answered.
 
 mod adopt;
 mod after_publish;
@@ -29,6 +30,7 @@ use commons_store::{StoreError, WRITERS};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::lease::Leased;
 use crate::preflight::Found;
 
 /// What calls Plan.
@@ -135,7 +137,10 @@ async fn plan(
         .collect();
     // What can be refused without the lease is: the release stays as it is.
     preflight::asked_by_name(request, &stored)?;
-    let mut release = lease::take(stage, key, request, input).await?;
+    let mut release = match lease::take(stage, key, request, input).await? {
+        Leased::Taken(release) => release,
+        Leased::Planned(release) => return planned_before(stage, &release).await,
+    };
 
     let Found {
         read,
@@ -181,7 +186,7 @@ async fn plan(
             generation_text: release.generation.to_string(),
         })
         .collect();
-    let items_key = format!("{key}/plan/{}.json", release.generation);
+    let items_key = items_key(&release);
     stage
         .objects
         .put_json(&items_key, &items)
@@ -217,6 +222,27 @@ async fn plan(
         generation: release.generation,
         items_key,
         to_build,
+    })
+}
+
+/// S3 key of the Map's items.
+fn items_key(release: &Release) -> String {
+    format!("{}/plan/{}.json", release.key, release.generation)
+}
+
+/// The answer that another call for the same execution gave, or was about to.
+async fn planned_before(stage: &Stage, release: &Release) -> Result<Output, StageError> {
+    let items_key = items_key(release);
+    let items = stage.objects.get_json::<Vec<serde_json::Value>>(&items_key);
+    let items = items
+        .await
+        .map_err(|error| StageError::Unavailable(error.to_string()))?
+        .ok_or_else(|| StageError::Internal(format!("{items_key} is gone")))?;
+    Ok(Output {
+        release: release.key.clone(),
+        generation: release.generation,
+        items_key,
+        to_build: items.len(),
     })
 }
 

@@ -217,9 +217,15 @@ impl StageWorld {
         commons_plan::handle(self.stage_of(Work::Plan), input).await
     }
 
-    /// Plans for an execution that is none of Step Functions'; the generation.
+    /// Plans for an execution that is none of Step Functions', and each time another one;
+    /// the generation.
     pub async fn planned(&self) -> u64 {
-        let output = self.plan_as(&self.execution("planned")).await;
+        let stored = self.stage.store.release(&self.key()).await;
+        let name = match stored.expect("a read") {
+            None => "planned".to_owned(),
+            Some(release) => format!("planned-{}", release.generation + 1),
+        };
+        let output = self.plan_as(&self.execution(&name)).await;
         output.expect("a plan").generation
     }
 

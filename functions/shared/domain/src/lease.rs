@@ -11,6 +11,8 @@ pub enum LeaseDecision {
         /// The new owner's generation.
         generation: u64,
     },
+    /// Another call for this execution has planned it already: the plan stands.
+    Planned,
     /// Somebody holds it: ask Step Functions whether that execution still runs.
     AskAbout {
         /// The holder's execution ARN.
@@ -47,7 +49,12 @@ pub fn decide(
     };
     match (&release.lease, holder_runs) {
         (None, _) => take,
-        (Some(holder), _) if holder == execution => take,
+        // Only a plan that came to no end is made again: who did it once more after the
+        // state machine went on would take the release from its own builds.
+        (Some(holder), _) if holder == execution => match release.status {
+            ReleaseStatus::Planning => take,
+            _ => LeaseDecision::Planned,
+        },
         (Some(_), Some(false)) => take,
         (Some(holder), Some(true)) => LeaseDecision::Held {
             holder: holder.clone(),
@@ -96,7 +103,7 @@ mod tests {
             decide(None, "me", None),
             LeaseDecision::Take { generation: 1 }
         );
-        let mine = release(ReleaseStatus::Building, Some("me"));
+        let mine = release(ReleaseStatus::Planning, Some("me"));
         assert_eq!(
             decide(Some(&mine), "me", None),
             LeaseDecision::Take { generation: 5 }
@@ -106,6 +113,14 @@ mod tests {
             decide(Some(&free), "me", None),
             LeaseDecision::Take { generation: 5 }
         );
+    }
+
+    #[test]
+    fn a_plan_that_stands_is_not_made_again() {
+        for status in [ReleaseStatus::Building, ReleaseStatus::Publishing] {
+            let mine = release(status, Some("me"));
+            assert_eq!(decide(Some(&mine), "me", None), LeaseDecision::Planned);
+        }
     }
 
     #[test]

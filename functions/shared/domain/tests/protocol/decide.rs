@@ -59,6 +59,9 @@ pub enum Found {
     Ambiguous,
 }
 
+/// Instead of a generation: the plan stands.
+pub const PLANNED: u8 = u8::MAX;
+
 /// What a look at a claimed run says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Look {
@@ -485,6 +488,7 @@ impl Decide {
             let runs = (runs != 0).then_some(runs == 2);
             match (self.rules.lease)(stored.as_ref(), &execution(who), runs, false) {
                 LeaseDecision::Take { generation } => generation as u8,
+                LeaseDecision::Planned => PLANNED,
                 _ => 0,
             }
         })

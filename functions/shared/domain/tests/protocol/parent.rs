@@ -4,7 +4,7 @@ use commons_domain::build::BuildStatus;
 use commons_domain::lock::Settled;
 use commons_domain::release::ReleaseStatus;
 
-use crate::decide::{Change, Found, Look};
+use crate::decide::{Change, Found, Look, PLANNED};
 use crate::fault::Fault;
 use crate::step::{Model, Out};
 use crate::table::{B, R, release_code, status_code};
@@ -25,6 +25,10 @@ pub fn plan(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                 let execution = w.executions[usize::from(r)];
                 let runs = execution.number == holder && execution.runs;
                 generation = d.lease(r, next.owned, p.execution, 1 + u8::from(runs));
+            }
+            if generation == PLANNED {
+                next.generation = next.owned.generation;
+                return planned(m, w, who, next, "Plan finds it planned", out);
             }
             if generation == 0 {
                 w.executions[usize::from(r)].runs = false;
@@ -119,28 +123,32 @@ pub fn plan(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
             if w.change_release(d, &p, p.owned, after).is_err() {
                 return lost(w, who, p, out);
             }
-            let builds = p.at(Stage::Builds);
-            if let Who::Parent(n) = who {
-                for c in 0..m.components() {
-                    let complete = w.builds[n][c].status() == BuildStatus::Collected;
-                    let child = P {
-                        release: r,
-                        component: c as u8,
-                        generation: p.generation,
-                        execution: p.execution,
-                        ..P::default()
-                    };
-                    let stage = if complete {
-                        Stage::Over
-                    } else {
-                        Stage::AwaitDependencies
-                    };
-                    w.children[n][c] = child.at(stage);
-                }
-            }
-            out.go("Plan commits", w, who, builds);
+            planned(m, w, who, p, "Plan commits", out);
         }
     }
+}
+
+/// The execution goes on with a child for each build; another call of Plan is over.
+fn planned(m: &Model, mut w: World, who: Who, p: P, name: &'static str, out: &mut Out) {
+    if let Who::Parent(n) = who {
+        for c in 0..m.components() {
+            let complete = w.builds[n][c].status() == BuildStatus::Collected;
+            let child = P {
+                release: p.release,
+                component: c as u8,
+                generation: p.generation,
+                execution: p.execution,
+                ..P::default()
+            };
+            let stage = if complete {
+                Stage::Over
+            } else {
+                Stage::AwaitDependencies
+            };
+            w.children[n][c] = child.at(stage);
+        }
+    }
+    out.go(name, w, who, p.at(Stage::Builds));
 }
 
 /// Lost to another call for the same execution, or to another owner.

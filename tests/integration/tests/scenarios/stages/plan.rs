@@ -64,7 +64,7 @@ async fn six_builds_are_written_in_dependency_order() {
 }
 
 #[tokio::test]
-async fn the_same_execution_raises_the_generation_and_adopts() {
+async fn the_next_execution_raises_the_generation_and_adopts() {
     let world = StageWorld::start().await;
     let me = world.execution("one");
     let first = world.plan_as(&me).await.unwrap();
@@ -80,7 +80,7 @@ async fn the_same_execution_raises_the_generation_and_adopts() {
         })
         .await;
 
-    let second = world.plan_as(&me).await.unwrap();
+    let second = world.plan_as(&world.execution("two")).await.unwrap();
     assert_eq!((second.generation, second.to_build), (2, 5));
     assert_ne!(first.items_key, second.items_key);
     let order = items(&world, &second.items_key).await;
@@ -116,7 +116,7 @@ async fn a_build_that_failed_starts_afresh_at_the_present_head() {
         })
         .await;
     let head = world.github.push_commit("BTCDecoded/bllvm-sdk");
-    world.plan_as(&me).await.unwrap();
+    world.planned().await;
     let fresh = world.build("bllvm-sdk").await;
     assert_eq!((fresh.status, fresh.error), (BuildStatus::Pending, None));
     assert_eq!(fresh.pin, head);
@@ -340,7 +340,19 @@ async fn two_calls_of_one_execution_do_not_step_aside_for_each_other() {
         assert!(matches!(error, StageError::Unavailable(_)), "{error:?}");
     }
     let generation = world.release().await.generation;
-    assert_eq!(world.plan_as(&me).await.unwrap().generation, generation + 1);
+    assert_eq!(world.plan_as(&me).await.unwrap().generation, generation);
+}
+
+#[tokio::test]
+async fn a_late_call_for_an_execution_that_has_planned_changes_nothing() {
+    let world = StageWorld::start().await;
+    let me = world.execution("one");
+    let first = world.plan_as(&me).await.unwrap();
+    world.dispatch("bllvm-sdk").await.unwrap();
+    let (events, release) = (world.events().await, world.release().await);
+    assert_eq!(world.plan_as(&me).await.unwrap(), first);
+    assert_eq!(world.events().await, events);
+    assert_eq!(world.release().await, release);
 }
 
 #[tokio::test]

@@ -308,7 +308,7 @@ async fn components_are_built_again_by_name_with_what_depends_on_them() {
     world.green(&COMPONENTS).await;
     let input = json!({"version": "v0.1.0", "only": ["bllvm-protocol"]});
     let output = world
-        .plan_with(&world.execution("planned"), input)
+        .plan_with(&world.execution("again"), input)
         .await
         .unwrap();
     for name in ["bllvm-protocol", "bllvm-node", "bllvm"] {

@@ -479,7 +479,7 @@ async fn two_contents_of_one_name_are_refused_by_both_components() {
 async fn a_release_that_is_to_stop_at_a_draft_is_verified_and_not_seen() {
     let world = complete().await;
     let again = |publish: &str| serde_json::json!({"version": "v0.1.0", "publish": publish});
-    let me = world.execution("planned");
+    let me = world.execution("again");
     let output = world.plan_with(&me, again("draft")).await.unwrap();
     assert_eq!(output.to_build, 0, "everything is complete");
     assert_eq!(world.publish().await.unwrap().next, Next::Published);

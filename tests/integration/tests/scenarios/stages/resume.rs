@@ -34,13 +34,17 @@ async fn a_release_of_a_tag_is_taken_up_though_the_branch_moves_on() {
 #[tokio::test]
 async fn a_prerelease_stays_one_until_somebody_says_otherwise() {
     let world = StageWorld::start().await;
-    let me = world.execution("one");
-    for (input, expected) in [
-        (json!({"version": "v0.1.0", "prerelease": true}), true),
-        (json!({"version": "v0.1.0"}), true),
-        (json!({"version": "v0.1.0", "prerelease": false}), false),
-        (json!({"version": "v0.1.0"}), false),
+    for (name, input, expected) in [
+        ("1", json!({"version": "v0.1.0", "prerelease": true}), true),
+        ("2", json!({"version": "v0.1.0"}), true),
+        (
+            "3",
+            json!({"version": "v0.1.0", "prerelease": false}),
+            false,
+        ),
+        ("4", json!({"version": "v0.1.0"}), false),
     ] {
+        let me = world.execution(name);
         world.plan_with(&me, input.clone()).await.unwrap();
         assert_eq!(world.release().await.prerelease, expected, "{input}");
     }
@@ -60,7 +64,8 @@ async fn a_nightly_is_the_commit_that_it_is_named_after() {
     assert_eq!(release.target_commit.as_ref(), Some(&named));
     // What is built of it already stays; another commit is another night's.
     world.github.push_commit(RELEASE_REPOSITORY);
-    let error = world.plan_with(&me, input).await.unwrap_err().to_string();
+    let next = world.execution("the next");
+    let error = world.plan_with(&next, input).await.unwrap_err().to_string();
     assert!(error.contains("the nightly is named after"), "{error}");
 }
 
