@@ -23,7 +23,7 @@ pub async fn find_run(stage: &Stage, build: &Build) -> Result<Next, Look> {
             let claimed = claim_run(stage, build, id, run_attempt, by);
             match claimed.await.map_err(StoreOr)? {
                 // What the run does is known at once, without another wait.
-                Ok(claimed) => Box::pin(crate::look(stage, &claimed)).await,
+                Ok(claimed) => crate::look_at(stage, &claimed, id).await,
                 // Another build was faster: look again without this one.
                 Err(_) => Ok(Next::Soon),
             }

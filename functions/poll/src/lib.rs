@@ -162,6 +162,11 @@ async fn look(stage: &Stage, build: &Build) -> Result<Next, Look> {
         let runs = claim::listed(stage, build).await?;
         claim::end_late(stage, build, &runs).await?;
     }
+    look_at(stage, build, run_id).await
+}
+
+/// Looks at the claimed run.
+async fn look_at(stage: &Stage, build: &Build, run_id: u64) -> Result<Next, Look> {
     let run = stage.github.run(&build.repository, run_id).await?;
     let seen = seen(&run);
     let now = stage.now();
