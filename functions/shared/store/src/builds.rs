@@ -94,10 +94,7 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| StoreError::Malformed {
-                what: "a build".into(),
-                why: error.to_string(),
-            })?;
+            .map_err(|error| StoreError::malformed("a build", &error))?;
         let event = Event::of_build(None, build, reason, self.clock.now());
         let item = TransactWriteItem::builder().put(put).build();
         let failed = self.transact(&build.release, vec![item], event).await?;
@@ -272,10 +269,7 @@ impl Store {
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .build()
-            .map_err(|error| StoreError::Malformed {
-                what: "an update".into(),
-                why: error.to_string(),
-            })?;
+            .map_err(|error| StoreError::malformed("an update", &error))?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 }

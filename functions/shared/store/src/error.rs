@@ -52,6 +52,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// From what kept an item or a request from being written or read as what it should be.
+    pub(crate) fn malformed(what: &str, error: &impl std::fmt::Display) -> Self {
+        Self::Malformed {
+            what: what.to_owned(),
+            why: error.to_string(),
+        }
+    }
+
     /// From an SDK's error, kept as its code and message; without an answer, what kept it
     /// away.
     pub(crate) fn of<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self

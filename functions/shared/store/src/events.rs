@@ -54,10 +54,7 @@ impl Store {
                 .set_item(Some(record))
                 .condition_expression("attribute_not_exists(pk)")
                 .build()
-                .map_err(|error| StoreError::Malformed {
-                    what: "an event".into(),
-                    why: error.to_string(),
-                })?;
+                .map_err(|error| StoreError::malformed("an event", &error))?;
             let put = TransactWriteItem::builder().put(put).build();
             let all = items.iter().cloned().chain([put]).collect();
             let mut failed = self.write(all).await?;

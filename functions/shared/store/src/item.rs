@@ -27,10 +27,8 @@ pub(crate) fn key(pk: &str, sk: &str) -> Item {
 
 /// A record as an item without its keys.
 pub(crate) fn to_item<T: Serialize>(record: &T) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(record).map_err(|error| StoreError::Malformed {
-        what: "a record".into(),
-        why: error.to_string(),
-    })?;
+    let mut item: Item =
+        serde_dynamo::to_item(record).map_err(|error| StoreError::malformed("a record", &error))?;
     for name in STRING_SETS {
         if let Some(AttributeValue::L(members)) = item.get(name) {
             let members: Vec<String> = members
@@ -46,10 +44,7 @@ pub(crate) fn to_item<T: Serialize>(record: &T) -> Result<Item, StoreError> {
 pub(crate) fn from_item<T: DeserializeOwned>(what: &str, mut item: Item) -> Result<T, StoreError> {
     item.remove("pk");
     item.remove("sk");
-    serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed {
-        what: what.to_owned(),
-        why: error.to_string(),
-    })
+    serde_dynamo::from_item(item).map_err(|error| StoreError::malformed(what, &error))
 }
 
 /// An update expression that turns one item into another: only what differs, so

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use commons_domain::build::Build;
@@ -104,7 +103,7 @@ impl Store {
             .set_item(Some(claim_item(repository, run, claim)?))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| malformed("a claim", &error))?;
+            .map_err(|error| StoreError::malformed("a claim", &error))?;
         let reason = format!(
             "run {run} of {repository} came late, for the dispatch {}: it is cancelled",
             claim.nonce
@@ -142,7 +141,7 @@ impl Store {
             .expression_attribute_values(":component", text(&claim.component))
             .expression_attribute_values(":nonce", text(&claim.nonce))
             .build()
-            .map_err(|error| malformed("a claim", &error))?;
+            .map_err(|error| StoreError::malformed("a claim", &error))?;
         let update = self.build_update(build, claimed)?;
         loop {
             let mut items = vec![
@@ -157,7 +156,7 @@ impl Store {
                     .condition_expression("nonce = :nonce")
                     .expression_attribute_values(":nonce", text(&claim.nonce))
                     .build()
-                    .map_err(|error| malformed("a lock", &error))?;
+                    .map_err(|error| StoreError::malformed("a lock", &error))?;
                 items.push(TransactWriteItem::builder().delete(delete).build());
             }
             let event = Event::of_build(Some(build), claimed, reason, self.clock.now());
@@ -272,13 +271,6 @@ impl Store {
         self.take_lock(repository, Some(&lock), &orphan)
             .await
             .map(|_| ())
-    }
-}
-
-fn malformed(what: &str, error: &BuildError) -> StoreError {
-    StoreError::Malformed {
-        what: what.into(),
-        why: error.to_string(),
     }
 }
 

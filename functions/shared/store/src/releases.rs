@@ -75,10 +75,7 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .build()
-            .map_err(|error| StoreError::Malformed {
-                what: "a release".into(),
-                why: error.to_string(),
-            })?;
+            .map_err(|error| StoreError::malformed("a release", &error))?;
         let event = Event::of_release(None, release, reason, self.clock.now());
         let item = TransactWriteItem::builder().put(put).build();
         let failed = self.transact(&release.key, vec![item], event).await?;
