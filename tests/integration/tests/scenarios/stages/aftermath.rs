@@ -113,17 +113,22 @@ async fn who_starts_again_waits_for_the_run_that_may_still_come_and_cancels_it()
     assert_eq!(world.runs("bllvm-sdk").len(), 2);
 }
 
+/// The first run of a component has ended.
+async fn completed(world: &StageWorld, component: &str) {
+    let began = Instant::now();
+    while world.runs(component)[0].status != "completed" {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The run of bllvm-sdk has succeeded since the last look, and the release was stopped.
 async fn stopped_before_the_look() -> StageWorld {
     let (world, execution) = owned().await;
     world.script("bllvm-sdk", |script| script.run_seconds = 120.0);
     world.dispatch("bllvm-sdk").await.unwrap();
     world.polled("bllvm-sdk", commons_poll::Next::Normal).await;
-    let began = Instant::now();
-    while world.runs("bllvm-sdk")[0].status != "completed" {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    completed(&world, "bllvm-sdk").await;
     world.abort(&execution).await;
     world
 }
@@ -227,11 +232,7 @@ async fn a_run_that_nobody_has_claimed_is_found_by_who_ends_the_release() {
             world.script(component, |script| script.run_seconds = seconds);
             world.dispatch(component).await.unwrap();
         }
-        let began = Instant::now();
-        while world.runs("bllvm-consensus")[0].status != "completed" {
-            assert!(began.elapsed() < Duration::from_secs(30));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        completed(&world, "bllvm-consensus").await;
         world.abort(&execution).await;
         world.settle(sweep()).await.unwrap();
         for (component, status) in [
