@@ -12,7 +12,7 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -73,18 +73,21 @@ pub(crate) async fn handle(
         .extensions_mut()
         .insert(known.unwrap_or(Caller::Nobody));
     let (mut response, lost) = match caller {
-        Err(refusal) if !public => (refusal.into_response(), false),
+        Err(refusal) if !public => (unheard(request, refusal).await, false),
         _ => match foreseen(&app, &call).await {
             Some(FaultKind::Status(status, headers)) => {
-                (refuse(status, "Simulated fault", headers), false)
+                let refused = refuse(status, "Simulated fault", headers);
+                (unheard(request, refused).await, false)
             }
             Some(FaultKind::SecondaryLimit(seconds)) => {
                 let wait = seconds.map(|s| vec![("retry-after".into(), s.to_string())]);
-                (refuse(403, SECONDARY_LIMIT, wait), false)
+                let refused = refuse(403, SECONDARY_LIMIT, wait);
+                (unheard(request, refused).await, false)
             }
             Some(FaultKind::Silence { carried_out: false }) => std::future::pending().await,
             Some(FaultKind::StarterAsset) if !path.starts_with("/uploads/") => {
-                (Refusal::new(502, "Server Error").into_response(), false)
+                let refused = Refusal::new(502, "Server Error");
+                (unheard(request, refused).await, false)
             }
             fault if records => record(&app, &template, request, next, fault).await,
             fault => carry_out(&app, request, next, fault).await,
@@ -164,6 +167,14 @@ fn refuse(status: u16, message: &str, headers: Option<Vec<(String, String)>>) ->
         }
     }
     response
+}
+
+/// The answer to a call whose route never sees it, when all of the call was read: who is
+/// answered while still sending may find the connection closed, and no answer.
+async fn unheard(request: Request, refusal: impl IntoResponse) -> Response {
+    let mut sent = request.into_body().into_data_stream();
+    while let Some(Ok(_)) = sent.next().await {}
+    refusal.into_response()
 }
 
 /// Carries a call of the API out, and keeps what was sent and answered.

@@ -1,10 +1,12 @@
 //! Uploads that GitHub refuses, limits, loses or takes its time for.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use github_simulator::{Fault, FaultKind};
-use reqwest::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Response};
 use serde_json::{Value, json};
 
 use crate::{REPO, World};
@@ -92,6 +94,29 @@ async fn an_upload_may_be_limited_with_and_without_a_time() {
         let told = answer.headers().get("retry-after");
         assert_eq!(told.map(|told| told.to_str().unwrap()), wait);
         assert!(world.assets().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_upload_is_answered_when_all_of_it_was_sent() {
+    let world = World::start().await;
+    let draft = world.draft("v1").await;
+    let url = draft["upload_url"].as_str().unwrap();
+    let url = url.replace("{?name,label}", "?name=a");
+    let slow = Duration::from_millis(200);
+    for (token, status) in [("simulated-token", 403), ("nobody's", 401)] {
+        world.break_uploads(FaultKind::SecondaryLimit(None));
+        let content = stream::iter(["con", "tent"]).then(move |part| async move {
+            tokio::time::sleep(slow).await;
+            Ok::<_, Infallible>(part)
+        });
+        let call = world.client.post(&url).bearer_auth(token);
+        let call = call.header(CONTENT_TYPE, "text/plain");
+        let call = call.header(CONTENT_LENGTH, "content".len());
+        let began = Instant::now();
+        let answer = call.body(Body::wrap_stream(content)).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(began.elapsed() >= 2 * slow, "{:?}", began.elapsed());
     }
 }
 

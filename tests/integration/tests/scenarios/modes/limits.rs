@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use github_simulator::{Artifact, FaultKind, WebhookFault, WebhookFaultKind};
+use github_simulator::{Artifact, FaultKind, Request, WebhookFault, WebhookFaultKind};
 use integration::{COMPONENTS, RELEASE_REPOSITORY, World};
 use local_cloud::Service;
 use serde_json::{Value, json};
@@ -12,18 +12,19 @@ use super::*;
 /// Simulated seconds per real one, as the worlds have it.
 const SPEED: u64 = 120;
 
-/// The real times between the calls of a route, and the status of each but the last.
-fn apart(world: &World, method: &str, path: &str) -> Vec<(u16, Duration)> {
-    let requests = world.github.requests();
-    let calls = requests
-        .iter()
-        .filter(|r| r.method == method && r.path.contains(path));
-    let calls: Vec<_> = calls.collect();
-    let between = |pair: &[&github_simulator::Request]| {
-        let apart = Duration::try_from(pair[1].time - pair[0].time).unwrap();
-        (pair[0].status, apart)
+/// How long each refused call of a route was not made again, in real time. Others that
+/// were on their way with it are not meant.
+fn waited(world: &World, method: &str, path: &str) -> Vec<Duration> {
+    let mut calls = world.github.requests();
+    calls.retain(|call| call.method == method && call.path.contains(path));
+    let waited = |(refused, call): (usize, &Request)| {
+        let same = |next: &&Request| (&next.path, &next.query) == (&call.path, &call.query);
+        let again = calls[refused + 1..].iter().find(same).unwrap();
+        Duration::try_from(again.time - call.time).unwrap()
     };
-    calls.windows(2).map(between).collect()
+    let calls = calls.iter().enumerate();
+    let refused = calls.filter(|(_, call)| call.status == 403);
+    refused.map(waited).collect()
 }
 
 /// Secondary limits, of writes and of reads, that say how long they hold or do not: what
@@ -58,9 +59,7 @@ async fn limits_are_waited_for() {
     }
     arrives(&world).await;
     for (method, path) in limited {
-        let calls = apart(&world, method, &path);
-        let refused = calls.into_iter().filter(|(status, _)| *status == 403);
-        let waited: Vec<Duration> = refused.map(|(_, apart)| apart).collect();
+        let waited = waited(&world, method, &path);
         assert_eq!(waited.len(), 2, "{path}");
         assert!(waited[0] >= Duration::from_secs(2), "{path}: {waited:?}");
         assert!(
