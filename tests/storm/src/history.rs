@@ -1,4 +1,4 @@
-//! What an execution's history would hold at AWS, counted.
+//! What an execution's history would hold at AWS, counted, and where AWS would end it.
 //!
 //! The types are those of
 //! <https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html>,
@@ -14,6 +14,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+
+use crate::asl::Failure;
+
+/// No history is longer:
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>.
+const MOST_EVENTS: u64 = 25_000;
+/// No input or output of a state is larger, in bytes of JSON: 256 KiB.
+const LARGEST_PAYLOAD: usize = 262_144;
 
 /// The counts of one execution, or of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +62,18 @@ impl History {
     /// All events.
     pub fn length(&self) -> u64 {
         self.events.values().sum()
+    }
+
+    /// What AWS ends the execution with, where it has outgrown a quota.
+    pub fn outgrown(&self) -> Option<Failure> {
+        if self.largest_payload > LARGEST_PAYLOAD {
+            let bytes = self.largest_payload;
+            let cause = format!("an input or output of {bytes} bytes, {LARGEST_PAYLOAD} at most");
+            return Some(Failure::data_limit(cause));
+        }
+        let events = self.length();
+        let cause = format!("a history of {events} events, {MOST_EVENTS} at most");
+        (events >= MOST_EVENTS).then(|| Failure::runtime(cause))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::asl::{
 };
 use crate::executions::{Execution, Status, Wake};
 use crate::functions;
+use crate::history::History;
 use crate::machine::StateMachine;
 use crate::map_run;
 
@@ -68,14 +69,22 @@ impl Run<'_> {
         loop {
             let state = &machine.states[name];
             let kind = state.kind();
-            self.execution
-                .record(|history| history.entered(kind, &payload));
+            self.step(|history| history.entered(kind, &payload))?;
             let (next, output) = self.state(name, state, payload).await?;
-            self.execution
-                .record(|history| history.exited(kind, &output));
+            self.step(|history| history.exited(kind, &output))?;
             let Some(next) = next else { return Ok(()) };
             (name, payload) = (next, output);
         }
+    }
+
+    /// Writes to the history, which AWS does not let grow without end.
+    fn step(&self, write: impl FnOnce(&mut History)) -> Result<(), Failure> {
+        let mut outgrown = None;
+        self.execution.record(|history| {
+            write(history);
+            outgrown = history.outgrown();
+        });
+        outgrown.map_or(Ok(()), Err)
     }
 
     async fn state<'s>(

@@ -33,6 +33,14 @@ impl Failure {
         }
     }
 
+    /// A state's input or output is too large: as terminal.
+    pub fn data_limit(cause: String) -> Self {
+        Self {
+            error: "States.DataLimitExceeded".into(),
+            cause,
+        }
+    }
+
     /// What a Catch hands on.
     pub fn output(&self) -> Value {
         json!({"Error": self.error, "Cause": self.cause})
@@ -40,7 +48,8 @@ impl Failure {
 
     /// Whether one of these names is this error's.
     fn is_among(&self, names: &[String]) -> bool {
-        let terminal = self.error == "States.Runtime";
+        let terminal = ["States.Runtime", "States.DataLimitExceeded"];
+        let terminal = terminal.contains(&self.error.as_str());
         names.iter().any(|name| match name.as_str() {
             "States.ALL" => !terminal,
             "States.TaskFailed" => !terminal && self.error != "States.Timeout",

@@ -52,6 +52,9 @@ odds! {
     RUN_ODD = 0.2 % "run": "ends as startup_failure, neutral or skipped";
     RUN_HOSTILE = 0.4 % "run": "uploads an archive that leads out of its folder";
     RUN_CORRUPT = 0.4 % "run": "its archive is cut short, changed or has another digest";
+    RUN_VAST = 0.3 % "run": "uploads 70 files so deep in folders that their list outgrows a state";
+    LONG = 1.0 % "component": "its runs take 2 to 12 hours";
+    UNTOLD = 3.0 % "repository": "no webhook tells of its runs";
     INDEX_STANDS = 25.0 % "repository": "from some time on filtered lists of its runs are stale";
     IMMUTABLE = 20.0 % "plan": "what is published can never be changed";
     STRANGER = 30.0 % "build": "a stranger dispatches the same event to the repository";

@@ -13,6 +13,11 @@ use super::odds::{self, chance, dice};
 pub const OWNER: &str = "storm";
 /// How many components there are at least and at most.
 const COMPONENTS: (usize, usize) = (5, 30);
+/// How many seconds runs take, at least, and at most where they do not take long.
+const SHORTEST: f64 = 30.0;
+const USUAL: f64 = 3000.0;
+/// How many hours runs take that take long, at least and at most.
+const HOURS: (f64, f64) = (2.0, 12.0);
 /// How many versions are released at once, at least and at most.
 pub const AT_ONCE: (usize, usize) = (2, 4);
 
@@ -113,7 +118,8 @@ impl Plan {
     /// Draws a plan for so many versions, or as many as the seed says.
     pub fn draw(seed: u64, most: usize) -> Self {
         let mut dice = dice(seed, "the plan");
-        let components = components(&mut dice);
+        let mut components = components(&mut dice);
+        components.iter_mut().for_each(|c| prolong(c, seed));
         let versions = versions(&mut dice, dice_count(&mut Rng::with_seed(seed), most));
         let own = dice.f64() < 0.7;
         let release_repository = match own {
@@ -148,6 +154,10 @@ impl Plan {
             );
             if component.by_tag {
                 text += ", trigger = \"workflow_dispatch\", workflow = \"build.yml\"";
+            }
+            if component.run_seconds > USUAL {
+                let minutes = (2.0 * component.run_seconds / 60.0).ceil();
+                text += &format!(", timeout_minutes = {minutes}");
             }
             match component.publishes {
                 Publishes::Nothing => {}
@@ -275,10 +285,19 @@ fn components(dice: &mut Rng) -> Vec<Component> {
                 _ => Publishes::Artifact,
             },
             queue_seconds: millis(dice.f64() * 120.0),
-            run_seconds: millis(30.0 * 100.0_f64.powf(dice.f64())),
+            run_seconds: millis(SHORTEST * (USUAL / SHORTEST).powf(dice.f64())),
         });
     }
     components
+}
+
+/// Some take hours.
+fn prolong(component: &mut Component, seed: u64) {
+    let mut dice = dice(seed, &format!("the hours of {}", component.name));
+    if chance(&mut dice, odds::LONG) {
+        let (least, most) = HOURS;
+        component.run_seconds = millis(3600.0 * (least + (most - least) * dice.f64()));
+    }
 }
 
 fn versions(dice: &mut Rng, count: usize) -> Vec<Version> {

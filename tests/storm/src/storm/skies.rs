@@ -21,6 +21,9 @@ const LATE: f64 = 1500.0;
 /// claimed is then taken for the build's, whose ever it is.
 const GIVEN_UP: f64 = 540.0;
 
+/// As many files as a list of a state's size has.
+const VAST: u32 = 70;
+
 /// What goes wrong in a plan.
 #[derive(Debug)]
 pub struct Skies {
@@ -201,7 +204,7 @@ impl Skies {
     }
 }
 
-const FATES: [odds::Odds; 10] = [
+const FATES: [odds::Odds; 11] = [
     odds::RUN_FAILS_ONCE,
     odds::RUN_NEVER,
     odds::RUN_LATE,
@@ -212,6 +215,7 @@ const FATES: [odds::Odds; 10] = [
     odds::RUN_ODD,
     odds::RUN_HOSTILE,
     odds::RUN_CORRUPT,
+    odds::RUN_VAST,
 ];
 
 /// Writes a fate into a script; what happens to the dispatch itself.
@@ -251,6 +255,15 @@ fn fated(fate: odds::Odds, script: &mut Script, latest: f64, dice: &mut Rng) -> 
             );
             for artifact in &mut script.artifacts {
                 artifact.files.push((path.clone(), b"HOSTILE".to_vec()));
+            }
+        }
+        odds::RUN_VAST => {
+            let deep = format!("{}/", "deep".repeat(60)).repeat(15);
+            for artifact in script.artifacts.iter_mut().take(1) {
+                let file = |n: u32| format!("{n}-of-{}", artifact.name);
+                let built = |file: String| format!("what is built as {file}").into_bytes();
+                let files = (0..VAST).map(|n| (deep.clone() + &file(n), built(file(n))));
+                artifact.files.extend(files.collect::<Vec<_>>());
             }
         }
         _ => {
@@ -317,10 +330,15 @@ impl Weather for Skies {
 
     fn webhook(&self, event: &str, payload: &Value) -> Option<WebhookFaultKind> {
         let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str);
+        let repository = text("/repository/full_name").unwrap_or_default();
+        let untold = format!("webhooks of {repository}");
+        let is_untold = odds::chance(&mut self.dice(&untold), odds::UNTOLD);
+        if event == "workflow_run" && is_untold && self.may(&untold) {
+            return Some(WebhookFaultKind::Lost);
+        }
         let what = format!(
-            "webhook {event} {} of {}",
+            "webhook {event} {} of {repository}",
             text("/action").unwrap_or_default(),
-            text("/repository/full_name").unwrap_or_default()
         );
         let name = format!("{what} ({})", self.count(&what));
         let mut dice = self.dice(&name);

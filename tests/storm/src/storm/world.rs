@@ -7,7 +7,7 @@ use std::time::Duration;
 use commons_domain::clock::Clock as _;
 use commons_domain::names::RepoName;
 use serde_json::Value;
-use storm_oracle::{Counts, Finding, Seen, judge};
+use storm_oracle::{Counts, Finding, Seen, What, judge};
 
 use super::evidence;
 use super::log;
@@ -17,9 +17,9 @@ use super::skies::Skies;
 use crate::driver::BEGINNING;
 use crate::{Driver, Options, StateMachine, Status, Stuck};
 
-/// Whatever has no end by then has none: no run takes more than an hour, and each is
-/// tried again three times at most.
-const LONGEST: Duration = Duration::from_secs(3 * 86_400);
+/// Whatever has no end by then has none: no run takes more than sixteen hours, and each is
+/// tried again three times at most; of builds that require each other hardly two are so long.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// What comes after the last end: late runs, sweeps, zombies, none of which is later than
 /// half an hour.
 const AFTERMATH: Duration = Duration::from_secs(3600);
@@ -199,12 +199,26 @@ impl World {
         Ok(found)
     }
 
+    /// The executions that a quota of Step Functions' has ended.
+    fn outgrown(&self) -> Vec<Finding> {
+        let executions = self.driver.machine.executions.list();
+        let outgrown = executions.iter().filter_map(|execution| {
+            let failure = execution.progress().history.outgrown()?;
+            Some(Finding {
+                what: What::Stuck,
+                why: format!("{} has {}", execution.name, failure.cause),
+            })
+        });
+        outgrown.collect()
+    }
+
     /// Judges what came of it.
     pub async fn judged(&self) -> Result<Played, String> {
         let seen = self.seen().await?;
         let releases = self.driver.github.releases(&self.plan.release_repository);
         let asked = |tag: &str| seen.asked.contains_key(tag);
-        let findings = judge(&seen);
+        let mut findings = judge(&seen);
+        findings.extend(self.outgrown());
         let story = match findings.is_empty() {
             true => Vec::new(),
             false => evidence::story(&seen),
@@ -247,7 +261,7 @@ pub async fn play(plan: Plan) -> Result<Played, String> {
     let mut played = world.judged().await?;
     if let Err(stuck) = ran {
         played.findings.push(Finding {
-            what: storm_oracle::What::Stuck,
+            what: What::Stuck,
             why: stuck.to_string(),
         });
     }

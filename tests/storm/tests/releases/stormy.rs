@@ -1,9 +1,12 @@
 //! A storm as large as every push can bear.
 
+use serde_json::json;
 use storm::storm::plan::Plan;
 use storm::storm::report::Report;
 use storm::storm::run::{Size, here, plans, run};
+use storm::storm::world::World;
 use storm::storm::{local, odds};
+use storm::{Execution, History};
 
 /// Of every test run.
 const SEED: u64 = 1;
@@ -45,13 +48,49 @@ fn releases_through_the_whole_local_cloud_go_wrong_in_no_way_that_counts() {
 /// The second time every fault happens again, and nothing else.
 #[test]
 fn a_plan_comes_to_the_same_again() {
-    let plan = Plan {
-        versions: Plan::draw(2, 4).versions.into_iter().take(1).collect(),
-        ..Plan::draw(2, 4)
-    };
+    let plan = first_version(4);
     let [first, second] = [(), ()].map(|()| here(plan.clone()).expect("a plan"));
     assert_eq!(first.faults, second.faults);
     assert_eq!(first.trace, second.trace);
+}
+
+/// Of a plan's first version alone.
+fn first_version(seed: u64) -> Plan {
+    let plan = Plan::draw(seed, 4);
+    let versions = plan.versions.iter().take(1).cloned().collect();
+    Plan { versions, ..plan }
+}
+
+/// Step Functions ends it, whatever the state machine catches.
+#[tokio::test]
+async fn an_execution_that_outgrows_step_functions_is_found() {
+    let world = World::begin(first_version(2)).await.expect("a world");
+    let machine = &world.driver.machine;
+    let input = |more: usize| json!({"version": "v9.0.0", "more": "x".repeat(more)});
+    let [small, large] = [("small", 200_000), ("large", 270_000)].map(|(name, more)| {
+        let started = machine.start(name, input(more));
+        started.expect("a name of its own")
+    });
+    world.run().await.expect("an end");
+    let error = |execution: &Execution| execution.progress().failure.map(|f| f.error);
+    assert_eq!(error(&large).as_deref(), Some("States.DataLimitExceeded"));
+    assert_ne!(error(&small).as_deref(), Some("States.DataLimitExceeded"));
+    let findings = world.judged().await.expect("a judgement").findings;
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert!(finding.why.starts_with("large has "), "{finding}");
+}
+
+#[test]
+fn no_history_is_longer_than_step_functions_keeps() {
+    let mut history = History::default();
+    for _ in 1..25_000 {
+        history.event("WaitStateEntered");
+    }
+    assert_eq!(history.outgrown(), None);
+    history.event("WaitStateEntered");
+    assert!(history.outgrown().is_some());
 }
 
 #[test]
