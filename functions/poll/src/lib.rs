@@ -85,7 +85,7 @@ pub async fn handle(stage: Stage, input: Input) -> Result<Output, StageError> {
             block_dependents(&stage, &build).await?;
             Next::Over
         }
-        BuildStatus::Pending | BuildStatus::Retrying => Next::Retry,
+        status if status.is_to_be_dispatched() => Next::Retry,
         _ => match look(&stage, &build).await {
             Ok(next) => {
                 in_sight(&stage, &build).await?;

@@ -55,6 +55,11 @@ impl BuildStatus {
         )
     }
 
+    /// To be dispatched, for the first time or again.
+    pub fn is_to_be_dispatched(self) -> bool {
+        matches!(self, Self::Pending | Self::Retrying)
+    }
+
     /// A dispatch may be, or is, on its way.
     pub fn is_on_its_way(self) -> bool {
         matches!(

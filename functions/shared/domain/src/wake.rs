@@ -7,7 +7,7 @@ use crate::graph::with_dependents;
 /// Whether AwaitDependencies may park: a build that waits for nothing any more, or has
 /// moved on, goes to Dispatch at once. The state machine says the same as a condition.
 pub fn may_await_dependencies(build: &Build, generation: u64) -> bool {
-    build.status == BuildStatus::Pending
+    build.status.is_to_be_dispatched()
         && build.generation == generation
         && !build.waiting_on.is_empty()
 }
@@ -28,12 +28,13 @@ pub fn is_told(dependent: &Build, green: &Build) -> bool {
 
 /// Whether the token of a build that was told is completed: it waits for nothing more.
 pub fn is_woken(told: &Build) -> bool {
-    told.status == BuildStatus::Pending && told.waiting_on.is_empty()
+    told.status.is_to_be_dispatched() && told.waiting_on.is_empty()
 }
 
 /// The builds that a dead one blocks: everything that requires it, however far, and has
 /// not started, or was blocked by who died before it was woken. One that moved on by
-/// itself sees the dead dependency in its own Dispatch.
+/// itself, or waits with an attempt behind it, sees the dead dependency in its own
+/// Dispatch.
 pub fn blocked<'a>(dead: &'a Build, builds: &'a [Build]) -> Vec<&'a Build> {
     let requires = builds
         .iter()
@@ -41,7 +42,8 @@ pub fn blocked<'a>(dead: &'a Build, builds: &'a [Build]) -> Vec<&'a Build> {
     let mut unbuildable = with_dependents([dead.component.as_str()], requires);
     unbuildable.remove(dead.component.as_str());
     let blocked = builds.iter().filter(|build| {
-        let sleeps = build.status == BuildStatus::Blocked && build.wait_token.is_some();
+        let sleeps = matches!(build.status, BuildStatus::Blocked | BuildStatus::Retrying)
+            && build.wait_token.is_some();
         unbuildable.contains(build.component.as_str())
             && build.generation == dead.generation
             && (build.status == BuildStatus::Pending || sleeps)
@@ -100,6 +102,25 @@ mod tests {
         builds[1] = builds[1].blocked("a".into(), NOW);
         builds[2] = builds[2].blocked("a".into(), NOW);
         assert_eq!(names(&builds), ["b"]);
+        builds[1].status = BuildStatus::Retrying;
+        assert_eq!(names(&builds), ["b"]);
+    }
+
+    #[test]
+    fn what_is_to_be_dispatched_waits_and_is_woken_whatever_it_has_tried() {
+        for status in [BuildStatus::Pending, BuildStatus::Retrying] {
+            let mut build = chain().remove(1);
+            build.status = status;
+            assert!(may_await_dependencies(&build, 1), "{status:?}");
+            assert!(!may_await_dependencies(&build, 2), "{status:?}");
+            assert!(!is_woken(&build), "{status:?}");
+            build.waiting_on.clear();
+            assert!(!may_await_dependencies(&build, 1), "{status:?}");
+            assert!(is_woken(&build), "{status:?}");
+        }
+        let mut build = chain().remove(1);
+        build.status = BuildStatus::InProgress;
+        assert!(!may_await_dependencies(&build, 1));
     }
 
     #[test]

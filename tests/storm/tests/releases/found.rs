@@ -1,9 +1,11 @@
 //! What a storm has found, each played by itself.
 
 use github_simulator::{Fault, FaultKind};
+use storm::Status;
 use storm::weather::StrikeKind;
 
 use crate::mutants::{caught, plan, world};
+use crate::{VERSION, bounded, driver, repositories};
 
 const STARTS: &str = "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches";
 
@@ -61,4 +63,45 @@ async fn a_run_that_comes_when_its_build_has_another_is_cancelled() {
     let ended = runs.iter().map(|run| run.conclusion.as_deref());
     let ended: Vec<_> = ended.collect();
     assert_eq!(ended, [Some("success"), Some("cancelled")]);
+}
+
+/// The artifacts of what is required have expired when they are collected, so it is built
+/// again; meanwhile an attempt of what requires it fails. The next one waits for an hour,
+/// and asks nobody until then.
+#[tokio::test]
+async fn a_second_attempt_is_parked_while_what_it_requires_is_built_again() {
+    let manifest = "[versions]\n\
+        bllvm-consensus = { version = \"0.1.0\", artifacts = [\"*\"] }\n\
+        bllvm = { version = \"0.1.0\", requires = [\"bllvm-consensus=0.1.0\"] }\n";
+    let [required, requires] = ["BTCDecoded/bllvm-consensus", "BTCDecoded/bllvm"];
+    let repositories = repositories(manifest);
+    let script = |name: &str| {
+        let found = repositories.iter().find(|r| r.name == name);
+        found.expect("a repository").script.clone()
+    };
+    let (mut sound, mut fails_once) = (script(required), script(requires));
+    sound.run_seconds = 3000.0;
+    fails_once.run_seconds = 10.0;
+    fails_once.conclusions = vec!["failure".into(), "success".into()];
+    let mut expired = sound.clone();
+    expired.artifacts.iter_mut().for_each(|a| a.expired = true);
+
+    let driver = driver(repositories, true).await;
+    driver.github.script(required, expired);
+    driver.github.script(requires, fails_once);
+    let execution = driver.release(VERSION);
+    let has_begun = |driver: &storm::Driver| !driver.github.runs(required).is_empty();
+    driver.run_until(has_begun).await.expect("a run");
+    driver.github.script(required, sound);
+    driver.run().await.expect("an end");
+
+    assert_eq!(execution.progress().status, Status::Succeeded);
+    assert_eq!(driver.github.runs(required).len(), 2, "built again");
+    let [run] = &driver.github.runs(requires)[..] else {
+        panic!("run again");
+    };
+    assert_eq!(run.run_attempt, 2);
+    bounded(&driver, "what requires something that is built again");
+    let longest = driver.figures().longest_child;
+    assert!(longest < 200, "{longest} events");
 }
