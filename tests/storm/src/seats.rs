@@ -362,7 +362,8 @@ impl Seat {
         }
         // A request to GitHub does not outlive its deadline: a zombie is made elsewhere.
         let elsewhere = match strike.kind {
-            StrikeKind::Zombie(_) => github,
+            StrikeKind::Zombie(_) => github || is_of_several(what),
+            StrikeKind::Slow(_) => is_of_several(what),
             StrikeKind::TokenDies => !github,
             _ => false,
         };
@@ -379,6 +380,14 @@ impl Seat {
             .happened(&format!("{kind:?} at call {call} of {invocation}: {what}"));
         Some(kind)
     }
+}
+
+/// Whether a call is one of several that Publish has on their way at a time, between whose
+/// beginnings it sleeps: what stood still there would sleep in a second place, and hold the
+/// turn meanwhile.
+fn is_of_several(what: &str) -> bool {
+    let is_file = what.starts_with("S3 GET ") && !what.ends_with(".json");
+    is_file || what.starts_with("GitHub POST /uploads/")
 }
 
 /// The token of who sits there.
