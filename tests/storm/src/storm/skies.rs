@@ -259,11 +259,13 @@ fn fated(fate: odds::Odds, script: &mut Script, latest: f64, dice: &mut Rng) -> 
         }
         odds::RUN_VAST => {
             let deep = format!("{}/", "deep".repeat(60)).repeat(15);
-            for artifact in script.artifacts.iter_mut().take(1) {
-                let file = |n: u32| format!("{n}-of-{}", artifact.name);
-                let built = |file: String| format!("what is built as {file}").into_bytes();
-                let files = (0..VAST).map(|n| (deep.clone() + &file(n), built(file(n))));
-                artifact.files.extend(files.collect::<Vec<_>>());
+            // One is enough.
+            if let Some(artifact) = script.artifacts.first_mut() {
+                for n in 0..VAST {
+                    let file = format!("{n}-of-{}", artifact.name);
+                    let built = format!("what is built as {file}").into_bytes();
+                    artifact.files.push((format!("{deep}{file}"), built));
+                }
             }
         }
         _ => {
