@@ -8,6 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{REPO, World};
 
+/// Where an asset of this name is sent to.
+pub(crate) fn upload_url(release: &Value, name: &str) -> String {
+    let url = release["upload_url"].as_str().unwrap();
+    let url = url.strip_suffix("{?name,label}").unwrap();
+    format!("{url}?name={name}")
+}
+
 impl World {
     pub(crate) async fn draft(&self, tag: &str) -> Value {
         let body = json!({ "tag_name": tag, "name": tag, "body": "notes", "draft": true });
@@ -30,12 +37,8 @@ impl World {
         name: &str,
         content: &'static [u8],
     ) -> Response {
-        let url = release["upload_url"].as_str().unwrap();
-        let url = url.strip_suffix("{?name,label}").unwrap();
-        let call = self
-            .client
-            .post(format!("{url}?name={name}"))
-            .bearer_auth("simulated-token");
+        let call = self.client.post(upload_url(release, name));
+        let call = call.bearer_auth("simulated-token");
         call.header(CONTENT_TYPE, "application/octet-stream")
             .body(content)
             .send()
@@ -151,10 +154,7 @@ async fn names_and_tags_are_taken_once() {
 async fn uploads_state_their_length_and_type() {
     let world = World::start().await;
     let draft = world.draft("v1").await;
-    let url = draft["upload_url"]
-        .as_str()
-        .unwrap()
-        .replace("{?name,label}", "?name=a");
+    let url = upload_url(&draft, "a");
     let call = || world.client.post(&url).bearer_auth("simulated-token");
     let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("content")]);
     let chunked = call()

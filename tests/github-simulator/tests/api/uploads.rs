@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Response};
 use serde_json::{Value, json};
 
+use crate::releases::upload_url;
 use crate::{REPO, World};
 
 impl World {
@@ -67,8 +68,7 @@ async fn an_upload_whose_answer_is_lost_has_arrived() {
     let world = World::start().await;
     let draft = world.draft("v1").await;
     world.break_uploads(FaultKind::LostAnswer);
-    let url = draft["upload_url"].as_str().unwrap();
-    let url = url.replace("{?name,label}", "?name=a");
+    let url = upload_url(&draft, "a");
     let call = world.client.post(url).bearer_auth("simulated-token");
     let call = call.header(CONTENT_TYPE, "text/plain").body("content");
     call.send().await.unwrap_err();
@@ -101,8 +101,7 @@ async fn an_upload_may_be_limited_with_and_without_a_time() {
 async fn a_refused_upload_is_answered_when_all_of_it_was_sent() {
     let world = World::start().await;
     let draft = world.draft("v1").await;
-    let url = draft["upload_url"].as_str().unwrap();
-    let url = url.replace("{?name,label}", "?name=a");
+    let url = upload_url(&draft, "a");
     let slow = Duration::from_millis(200);
     for (token, status) in [("simulated-token", 403), ("nobody's", 401)] {
         world.break_uploads(FaultKind::SecondaryLimit(None));
@@ -125,8 +124,7 @@ async fn a_slow_upload_arrives_after_its_caller_has_gone() {
     let world = World::start().await;
     let draft = world.draft("v1").await;
     world.break_uploads(FaultKind::Delay(0.3));
-    let url = draft["upload_url"].as_str().unwrap();
-    let url = url.replace("{?name,label}", "?name=a");
+    let url = upload_url(&draft, "a");
     let call = world.client.post(url).bearer_auth("simulated-token");
     let call = call.header(CONTENT_TYPE, "text/plain").body("content");
     let error = call.timeout(Duration::from_millis(50)).send().await;
@@ -143,8 +141,7 @@ async fn a_slow_upload_arrives_after_its_caller_has_gone() {
 async fn a_file_of_2_gib_and_the_1001st_are_refused() {
     let world = World::start().await;
     let draft = world.draft("v1").await;
-    let url = draft["upload_url"].as_str().unwrap();
-    let url = url.replace("{?name,label}", "?name=a");
+    let url = upload_url(&draft, "a");
     let call = world.client.post(url).bearer_auth("simulated-token");
     let call = call.header(CONTENT_TYPE, "text/plain");
     // It is refused by its length: nobody waits for the body.
