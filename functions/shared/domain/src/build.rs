@@ -358,21 +358,12 @@ impl Build {
 
     /// The intent to dispatch, written before the call.
     pub fn intent(&self, nonce: String, baseline: Timestamp, now: Timestamp) -> Self {
-        let mut next = self.clone();
-        next.status = BuildStatus::Dispatching;
-        next.attempt += 1;
+        let mut next = self.acting(now);
         next.nonce = Some(nonce);
         next.baseline = Some(baseline);
-        next.dispatched_at = Some(now);
-        next.post_deadline = Some(now + DISPATCH_BEGINS + DISPATCH_DEADLINE);
-        next.retry_at = None;
-        next.started_at = None;
         next.workflow_run_id = None;
         next.run_attempt = None;
         next.matched_by = None;
-        next.overdue = None;
-        next.cancel_asked_at = None;
-        next.error = None;
         next
     }
 
@@ -385,10 +376,17 @@ impl Build {
 
     /// The intent to re-run the claimed run: run and claim stay, the attempt grows.
     pub fn rerun_intent(&self, now: Timestamp) -> Self {
+        let mut next = self.acting(now);
+        next.run_attempt = self.run_attempt.map(|attempt| attempt + 1);
+        next
+    }
+
+    /// What both intents say: another attempt, which waits for nothing any more.
+    fn acting(&self, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.status = BuildStatus::Dispatching;
         next.attempt += 1;
-        next.run_attempt = self.run_attempt.map(|attempt| attempt + 1);
+        next.waiting_on.clear();
         next.dispatched_at = Some(now);
         next.post_deadline = Some(now + DISPATCH_BEGINS + DISPATCH_DEADLINE);
         next.retry_at = None;

@@ -70,6 +70,10 @@ pub fn blocked_by(dead: &Build) -> String {
     }
 }
 
+/// GitHub takes a `client_payload` of less than 64 KB; which KB that is, it does not say
+/// ([REST API, create a repository dispatch event](https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event)).
+pub const CLIENT_PAYLOAD_LIMIT: usize = 64_000;
+
 /// The `client_payload` of a `repository_dispatch`; nine of GitHub's ten keys.
 pub fn client_payload(build: &Build, nonce: &str, pins: &Value, now: Timestamp) -> Value {
     json!({

@@ -35,10 +35,7 @@ pub fn state(m: &Model, w: &World) -> Option<&'static str> {
             }
             let status = build.status();
             let started = status.is_on_its_way() || status.is_green();
-            let required = |n: usize| m.config.requires[c] & (1 << n) != 0;
-            if started
-                && (0..m.components()).any(|n| required(n) && !w.builds[r][n].status().is_green())
-            {
+            if started && !was_green(m, w, r, c) {
                 return Some("3: a build is on its way before what it requires is green");
             }
         }
@@ -58,16 +55,27 @@ pub fn state(m: &Model, w: &World) -> Option<&'static str> {
     None
 }
 
+/// Whether all that a build requires is green, or was when the build began, and is built
+/// again because its artifacts have expired.
+fn was_green(m: &Model, w: &World, r: usize, c: usize) -> bool {
+    (0..m.components())
+        .filter(|n| m.config.requires[c] & (1 << n) != 0)
+        .all(|n| w.builds[r][n].status().is_green() || w.expired[r] & (1 << n) != 0)
+}
+
+/// A child is told to wait until something is green.
+pub fn wait(m: &Model, w: &mut World, p: &P) {
+    if !m.d.may_await_dependencies(p.read, p.generation) {
+        w.fail("pause: a child is told to wait, and asks again at once");
+    }
+}
+
 /// A call that starts a run is about to leave.
 pub fn post(m: &Model, w: &mut World, p: &P, rerun: bool) {
     let (r, c, mine) = (p.release, p.component, p.read.nonce);
     let stored = w.build(p);
-    for n in 0..m.components() {
-        if m.config.requires[usize::from(c)] & (1 << n) != 0
-            && !w.builds[usize::from(r)][n].status().is_green()
-        {
-            w.fail("3: a call starts a run before what it requires is green");
-        }
+    if !was_green(m, w, r.into(), c.into()) {
+        w.fail("3: a call starts a run before what it requires is green");
     }
     let knows = |nonce| stored.nonce == nonce || stored.abandoned.contains(&nonce);
     if !knows(mine) {

@@ -84,6 +84,7 @@ pub enum Change {
     LostRerun,
     Cancelled,
     Ambiguous,
+    Expired,
     Blocked,
     /// Ends it, with this status.
     End(u8),
@@ -293,7 +294,7 @@ impl Decide {
                 ..build
             };
             let build = self.names.build(0, 0, build);
-            wake::may_await_dependencies(&build, generation.into())
+            (self.rules.may_await_dependencies)(&build, generation.into())
         })
     }
 
@@ -353,6 +354,7 @@ impl Decide {
                 Change::Cancelled => follows(&build, Outcome::CancelledByPerson),
                 Change::Blocked => build.blocked(error(), now()),
                 Change::Ambiguous => follows(&build, Outcome::Ambiguous),
+                Change::Expired => follows(&build, Outcome::Expired),
                 Change::NoRun => follows(&build.given_up(), Outcome::NoRun),
                 Change::LostRerun => follows(&build.without_rerun(), Outcome::NoRerun),
                 Change::End(status) => {

@@ -52,10 +52,6 @@ fn required(m: &Model, w: &World, p: &P) -> Vec<(u8, B)> {
         .collect()
 }
 
-fn all_green(m: &Model, w: &World, p: &P) -> bool {
-    required(m, w, p).iter().all(|(_, b)| b.status().is_green())
-}
-
 /// The calls of Dispatch.
 pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
     let mut w = *world;
@@ -80,7 +76,10 @@ pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                     next.x = waiting;
                     next.next(if waiting == p.read.waiting { 3 } else { 2 })
                 }
-                Ready::Waits(_) => p.at(Stage::AwaitDependencies),
+                Ready::Waits(_) => {
+                    crate::check::wait(m, &mut w, &p);
+                    p.at(Stage::AwaitDependencies)
+                }
                 Ready::OnItsWay => p.at(Stage::AwaitRun),
                 Ready::Green => p.at(Stage::Collect),
                 Ready::Over => p.at(Stage::Over),
@@ -270,9 +269,6 @@ pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
         }
         22 => {
             let after = d.change(r, c, p.read, Change::RerunIntent);
-            if !all_green(m, &w, &p) {
-                w.fail("3: re-run before what it requires is green");
-            }
             match w.change(d, &p, c, p.read, after) {
                 Ok(()) => {
                     let mut p = p.next(23);

@@ -37,6 +37,8 @@ pub enum Fault {
     Abort,
     /// A child fails for good, and records it.
     ChildFails,
+    /// What a green build has made is gone before it was collected.
+    Expires,
     /// A webhook is delivered twice.
     DoubledWebhook,
 }

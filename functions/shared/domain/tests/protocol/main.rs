@@ -45,8 +45,8 @@ mod table;
 mod world;
 
 use fault::Fault::{
-    Abort, Blind, ChildFails, Crash, DelayedPost, DoubledWebhook, LateRun, LostAnswer, LostPost,
-    OrphanEnds, RefusedPost, RunCancelled, RunFails, Stall, Stranger, Zombie,
+    Abort, Blind, ChildFails, Crash, DelayedPost, DoubledWebhook, Expires, LateRun, LostAnswer,
+    LostPost, OrphanEnds, RefusedPost, RunCancelled, RunFails, Stall, Stranger, Zombie,
 };
 use rules::Rules;
 use step::{Config, Model};
@@ -68,6 +68,7 @@ const ALL: &[fault::Fault] = &[
     Stranger,
     Abort,
     ChildFails,
+    Expires,
 ];
 /// Without the end of an execution from outside.
 const CARRIED: &[fault::Fault] = &[
@@ -83,6 +84,7 @@ const CARRIED: &[fault::Fault] = &[
     LateRun,
     Stranger,
     ChildFails,
+    Expires,
 ];
 /// What no release fails for.
 const MILD: &[fault::Fault] = &[
@@ -96,6 +98,7 @@ const MILD: &[fault::Fault] = &[
     RunFails,
     LateRun,
     Stranger,
+    Expires,
 ];
 const ABORT: &[fault::Fault] = &[Abort];
 
@@ -298,6 +301,7 @@ fn three_builds() {
             RefusedPost,
             RunFails,
             ChildFails,
+            Expires,
         ],
         ..USUAL
     });

@@ -1,7 +1,7 @@
 //! One decision at a time is replaced by a wrong one, and the search must find it: so it
 //! can fail. Some are what the functions once did.
 
-use commons_domain::build::Build;
+use commons_domain::build::{Build, BuildStatus};
 use commons_domain::dispatch::{Readiness, readiness};
 use commons_domain::lease::{self, LeaseDecision};
 use commons_domain::lock::{self, LockDecision};
@@ -159,6 +159,22 @@ fn a_lock_that_is_told_by_its_nonce_alone() {
         ..BESIDE
     };
     found("replaces a lock that was renewed", config, rules, "lock:");
+}
+
+#[test]
+fn a_wait_for_first_attempts_alone() {
+    let rules = Rules {
+        may_await_dependencies: |build, generation| {
+            build.status == BuildStatus::Pending && build.generation == generation
+        },
+        ..Rules::default()
+    };
+    let config = Config {
+        faults: 2,
+        kinds: &[Fault::RunFails, Fault::Expires],
+        ..USUAL
+    };
+    found("lets no second attempt wait", config, rules, "pause:");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use commons_domain::build::BuildStatus;
 
 use crate::decide::{Change, Found, Look};
+use crate::fault::Fault;
 use crate::step::{Model, Out};
 use crate::world::{P, Stage, Who, World};
 
@@ -297,14 +298,20 @@ pub fn collect(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
     match p.pc {
         0 => {
             let mine = m.d.owns(stored.generation, p.generation);
-            let mut next = p.at(Stage::Over);
-            if mine && stored.status() == BuildStatus::Success {
-                next = p.next(1);
-                next.read = stored;
-            }
+            let mut next = p;
+            next.read = stored;
+            next = match stored.status() {
+                BuildStatus::Success if mine => next.next(1),
+                BuildStatus::Retrying if mine => p.at(Stage::Dispatch),
+                BuildStatus::Failure if mine => next.next(24),
+                _ => p.at(Stage::Over),
+            };
             out.go("Collect reads its build", w, who, next);
         }
-        _ => {
+        1 => {
+            if let Some(w) = m.fault(&w, Fault::Expires) {
+                expires(m, w, who, p, out);
+            }
             let after =
                 m.d.change(p.release, p.component, p.read, Change::Collected);
             match w.change(&m.d, &p, p.component, p.read, after) {
@@ -312,7 +319,24 @@ pub fn collect(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
                 Err(refused) => out.refused(w, who, p, refused),
             }
         }
+        _ => end(m, &w, who, p, out),
     }
+}
+
+/// The artifacts are gone: another attempt, while those that require it may be on their way.
+fn expires(m: &Model, mut w: World, who: Who, p: P, out: &mut Out) {
+    let after = m.d.change(p.release, p.component, p.read, Change::Expired);
+    if let Err(refused) = w.change(&m.d, &p, p.component, p.read, after) {
+        return out.refused(w, who, p, refused);
+    }
+    let mut next = p.at(Stage::Dispatch);
+    if after.status() == BuildStatus::Retrying {
+        w.expired[usize::from(p.release)] |= 1 << p.component;
+    } else {
+        next = p.next(24);
+        next.read = after;
+    }
+    out.go("finds its artifacts expired", w, who, next);
 }
 
 /// The calls of Settle for a child that ended without an end state.

@@ -31,6 +31,7 @@ pub struct Rules {
     pub may_act: fn(&Build, Timestamp) -> bool,
     pub candidates: fn(&Build, &[Candidate], &str) -> Vec<Candidate>,
     pub may_claim: fn(Option<&Claim>, &Claim) -> bool,
+    pub may_await_dependencies: fn(&Build, u64) -> bool,
     pub may_await_run: fn(&Build, u64, u64) -> bool,
     pub is_overdue: fn(&Build, Duration, Timestamp) -> bool,
     /// Poll takes the only candidate without a proof only while its build has the lock.
@@ -57,6 +58,7 @@ impl Default for Rules {
             may_act: Build::may_act,
             candidates: matching::candidates,
             may_claim: matching::may_claim,
+            may_await_dependencies: wake::may_await_dependencies,
             may_await_run: wake::may_await_run,
             is_overdue: Build::is_overdue_at_github,
             lock_is_proof: true,

@@ -148,6 +148,8 @@ pub struct World {
     pub zombies: [P; 2],
     /// Webhooks that wait to be delivered, by run.
     pub news: u8,
+    /// Green builds that are to be built again, as bits: their artifacts have expired.
+    pub expired: [u8; 2],
     /// Faults that may still fall.
     pub faults: u8,
     /// What a step broke; ends the search.
