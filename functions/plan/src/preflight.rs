@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commons_domain::after_publish::Dispatch;
 use commons_domain::build::{Build, Planned};
+use commons_domain::dispatch::{CLIENT_PAYLOAD_LIMIT, client_payload};
 use commons_domain::graph::with_dependents;
+use commons_domain::manifest::Trigger;
 use commons_domain::matching::Candidate;
 use commons_domain::release::Release;
 use commons_domain::request::Request;
@@ -103,6 +105,7 @@ pub async fn look(
     }
     let adopted = adopt::find(stage, request, stored, &mut faults).await?;
     let planned = pins::pin(stage, &read.manifest, &mut faults).await?;
+    faults.extend(payload_fault(stage, release, &planned));
     let kept = |name: &str| {
         stored
             .get(name)
@@ -125,6 +128,37 @@ pub async fn look(
     } else {
         Err(StageError::Refused(faults.join("; ")))
     }
+}
+
+/// The pins of all components go with every `repository_dispatch`: GitHub would refuse too
+/// many, whichever component is dispatched.
+fn payload_fault(
+    stage: &Stage,
+    release: &Release,
+    planned: &BTreeMap<String, Planned>,
+) -> Option<String> {
+    let (_, dispatched) = planned
+        .iter()
+        .filter(|(_, planned)| planned.spec.trigger == Trigger::RepositoryDispatch)
+        .max_by_key(|(name, _)| name.len())?;
+    let pins = planned.iter().map(|(name, planned)| (name, &planned.pin));
+    let pins = serde_json::Value::from_iter(pins.map(|(n, pin)| (n.as_str(), pin.as_str())));
+    let now = stage.now();
+    let build = Build::new(
+        release.key.clone(),
+        dispatched.clone(),
+        1,
+        BTreeSet::new(),
+        now,
+    );
+    let payload = client_payload(&build, &build.next_nonce(), &pins, now);
+    let bytes = payload.to_string().len();
+    (bytes >= CLIENT_PAYLOAD_LIMIT).then(|| {
+        format!(
+            "the pins of {} components make a client_payload of {bytes} bytes, and GitHub takes less than {CLIENT_PAYLOAD_LIMIT}: give every component trigger = \"workflow_dispatch\", whose inputs name no other component's pin",
+            planned.len()
+        )
+    })
 }
 
 /// What is wrong with the template of the notes, if people have one: it is tried with

@@ -92,6 +92,32 @@ async fn a_workflow_that_does_not_listen_is_refused() {
 }
 
 #[tokio::test]
+async fn more_pins_than_a_dispatch_may_carry_are_refused() {
+    let names = (0..460).map(|n| format!("{}{n:03}", "a-very-long-name-of-a-component-".repeat(3)));
+    let names: Vec<String> = names.collect();
+    let mut repositories = with("bllvm", |repository| {
+        let components = names
+            .iter()
+            .map(|n| format!("{n} = {{ version = \"1.0.0\" }}\n"));
+        let manifest = format!("[versions]\n{}", components.collect::<String>());
+        let path = "versions.toml".to_owned();
+        repository.files.insert(path, manifest.into());
+    });
+    let like = repositories.last().unwrap().clone();
+    repositories.extend(names.iter().map(|name| Repository {
+        name: format!("BTCDecoded/{name}"),
+        ..like.clone()
+    }));
+    let world = StageWorld::with(repositories).await;
+    let text = refused(&world, version()).await;
+    assert!(
+        text.starts_with("the pins of 460 components make a client_payload of 6"),
+        "{text}"
+    );
+    assert!(text.contains("GitHub takes less than 64000"), "{text}");
+}
+
+#[tokio::test]
 async fn a_tag_that_is_elsewhere_than_the_pin_is_refused() {
     let world = StageWorld::start().await;
     let tagged = world.github.create_tag(RELEASE_REPOSITORY, "v0.1.0");
