@@ -77,7 +77,7 @@ impl History {
     }
 }
 
-/// The executions of a release, as figures to print.
+/// The executions of one release or of several, as figures to print.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// How many executions were children of a Map.
@@ -104,6 +104,15 @@ impl Figures {
         *longest = (*longest).max(history.length());
         self.transitions += history.transitions;
         self.largest_payload = self.largest_payload.max(history.largest_payload);
+    }
+
+    /// Adds those of other releases.
+    pub fn add_all(&mut self, other: &Self) {
+        self.children += other.children;
+        self.longest_child = self.longest_child.max(other.longest_child);
+        self.longest_parent = self.longest_parent.max(other.longest_parent);
+        self.transitions += other.transitions;
+        self.largest_payload = self.largest_payload.max(other.largest_payload);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use storm::Figures;
 use storm::storm::plan::Plan;
 use storm::storm::report::Report;
 use storm::storm::run::{Done, Size};
@@ -96,9 +97,12 @@ fn storm(arguments: &Arguments) -> Result<Report, String> {
         seed: arguments.seed,
         at_once: arguments.jobs.unwrap_or(cores),
     };
-    let mut wrong = Vec::new();
+    let (mut wrong, mut figures) = (Vec::new(), Figures::default());
     let mut report = run::run(size, |done, report| {
         tell(done, report, size.releases);
+        if let Ok(played) = &done.played {
+            figures.add_all(&played.figures);
+        }
         if let Ok(played) = &done.played
             && !played.story.is_empty()
             && let Err(error) = tell_story(&arguments.out, done.plan.seed, played)
@@ -110,6 +114,7 @@ fn storm(arguments: &Arguments) -> Result<Report, String> {
             wrong.push(done.plan.clone());
         }
     })?;
+    eprintln!("\n{figures}");
     let twentieth = (size.releases / 20).max(10);
     let local = arguments.local.unwrap_or(twentieth);
     local::run(local, arguments.seed, &mut report, |line| {

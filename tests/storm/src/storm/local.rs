@@ -25,7 +25,7 @@ use super::run::{Size, plans};
 use super::skies::Skies;
 use super::world::Played;
 use crate::weather::Weather as _;
-use crate::{TOKEN, WEBHOOK_SECRET};
+use crate::{Figures, TOKEN, WEBHOOK_SECRET};
 
 /// A release's seconds per second.
 const SPEED: f64 = 120.0;
@@ -298,6 +298,7 @@ impl Deployed {
                 .iter()
                 .filter(|r| !r.draft && asked(&r.tag_name))
                 .count(),
+            figures: Figures::default(),
             virtual_time: self.elapsed(),
             trace: 0,
         })

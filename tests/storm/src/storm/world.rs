@@ -15,7 +15,7 @@ use super::people::{Doing, People, Place};
 use super::plan::Plan;
 use super::skies::Skies;
 use crate::driver::BEGINNING;
-use crate::{Driver, Options, StateMachine, Status, Stuck};
+use crate::{Driver, Figures, Options, StateMachine, Status, Stuck};
 
 /// Whatever has no end by then has none: no run takes more than sixteen hours, and each is
 /// tried again three times at most; of builds that require each other hardly two are so long.
@@ -35,6 +35,8 @@ pub struct Played {
     pub drawn: BTreeSet<String>,
     /// How many versions were published.
     pub published: usize,
+    /// What its executions amount to; nothing where they are the local cloud's.
+    pub figures: Figures,
     /// How long it took, in the plan's time.
     pub virtual_time: Duration,
     /// What happened, by time, where something went wrong: a line each.
@@ -232,6 +234,7 @@ impl World {
                 .iter()
                 .filter(|r| !r.draft && asked(&r.tag_name))
                 .count(),
+            figures: self.driver.figures(),
             virtual_time: self.driver.elapsed(),
             trace: trace(&seen),
         })
