@@ -57,7 +57,7 @@ pub fn state(m: &Model, w: &World) -> Option<&'static str> {
 
 /// Whether all that a build requires is green, or was when the build began, and is built
 /// again because its artifacts have expired.
-fn was_green(m: &Model, w: &World, r: usize, c: usize) -> bool {
+pub fn was_green(m: &Model, w: &World, r: usize, c: usize) -> bool {
     (0..m.components())
         .filter(|n| m.config.requires[c] & (1 << n) != 0)
         .all(|n| w.builds[r][n].status().is_green() || w.expired[r] & (1 << n) != 0)

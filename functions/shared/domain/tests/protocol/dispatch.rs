@@ -269,6 +269,9 @@ pub fn dispatch(m: &Model, world: &World, who: Who, p: P, out: &mut Out) {
         }
         22 => {
             let after = d.change(r, c, p.read, Change::RerunIntent);
+            if !crate::check::was_green(m, &w, r.into(), c.into()) {
+                w.fail("3: re-run before what it requires is green");
+            }
             match w.change(d, &p, c, p.read, after) {
                 Ok(()) => {
                     let mut p = p.next(23);

@@ -27,7 +27,8 @@
 //! attempt that was given up, which appears after the next attempt's run was claimed, is
 //! not looked for; a run without a nonce is told only while its dispatch has the lock;
 //! between Settle's look at the owner and its cancelling of a run another owner may take
-//! the release up.
+//! the release up; what requires a build whose artifacts have expired may start while that
+//! is built again.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
