@@ -95,18 +95,17 @@ pub struct Figures {
 impl Figures {
     /// Adds an execution's.
     pub fn add(&mut self, history: &History, child: bool) {
-        let longest = if child {
-            self.children += 1;
-            &mut self.longest_child
-        } else {
-            &mut self.longest_parent
-        };
-        *longest = (*longest).max(history.length());
-        self.transitions += history.transitions;
-        self.largest_payload = self.largest_payload.max(history.largest_payload);
+        let length = history.length();
+        self.add_all(&Self {
+            children: usize::from(child),
+            longest_child: if child { length } else { 0 },
+            longest_parent: if child { 0 } else { length },
+            transitions: history.transitions,
+            largest_payload: history.largest_payload,
+        });
     }
 
-    /// Adds those of other releases.
+    /// Adds those of others.
     pub fn add_all(&mut self, other: &Self) {
         self.children += other.children;
         self.longest_child = self.longest_child.max(other.longest_child);
